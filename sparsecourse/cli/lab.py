@@ -1,0 +1,71 @@
+"""Open the course in JupyterLab."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from sparsecourse.cli import environment
+from sparsecourse.cli.requirements import ROOT
+from sparsecourse.cli.setup import add_cpu_argument
+
+START = "lectures/00_start_here.ipynb"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-browser", action="store_true", help="print the address only")
+    parser.add_argument(
+        "--port", type=int, help="where the server listens (default: 8888, or next)"
+    )
+    add_cpu_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> NoReturn:
+    environment.enter([], arguments.argv, cpu=arguments.cpu)
+    command = server_command(ROOT, arguments.port, arguments.no_browser, arguments.passed_on)
+    environment.replace_process(command, server_environment())
+
+
+def server_command(
+    root: Path, port: int | None, no_browser: bool, passed_on: list[str]
+) -> list[str]:
+    """The command line of a JupyterLab server on `root` that asks no other host for anything.
+
+    What the user passes on wins over our own settings: Jupyter refuses a setting given twice.
+    """
+    settings = {
+        "--ServerApp.ip": "127.0.0.1",
+        "--ServerApp.port": port,
+        "--ServerApp.root_dir": root,
+        "--LabApp.default_url": f"/lab/tree/{START}",
+        "--LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url": "None",
+        "--LabApp.extension_manager": "readonly",
+    }
+    given = {argument.partition("=")[0] for argument in passed_on}
+    command = [sys.executable, "-m", "jupyterlab"]
+    command += [
+        f"{name}={value}"
+        for name, value in settings.items()
+        if value is not None and name not in given
+    ]
+    if no_browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # containers; Jupyter refuses otherwise
+        command.append("--allow-root")
+    return command + passed_on
+
+
+def server_environment() -> dict[str, str]:
+    """Environment variables of that server: our settings, and a package its kernels can import."""
+    variables = dict(os.environ)
+    settings = str(Path(__file__).with_name("jupyter"))
+    for name, path in {
+        "JUPYTER_CONFIG_PATH": settings,
+        "PYTHONPATH": str(ROOT),
+    }.items():
+        variables[name] = os.pathsep.join(filter(None, [path, variables.get(name)]))
+    return variables

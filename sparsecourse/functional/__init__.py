@@ -1,0 +1,6 @@
+"""PyTorch implementations to be run: the names of `sparsecourse.reference`, on any device.
+
+`WITHOUT_REFERENCE` lists the public functions that have no namesake there, each with the reason.
+"""
+
+WITHOUT_REFERENCE: dict[str, str] = {}

@@ -1,0 +1,78 @@
+"""Tensors in, checked tensors out, or an error that names what was given and expected."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def finite_tensor(name: str, value: Tensor, least_ndim: int) -> Tensor:
+    """Check that `value` is a non-empty floating-point tensor of finite numbers.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's signature calls the argument.
+    value : Tensor
+    least_ndim : int
+        The least number of dimensions; leading ones are a batch.
+
+    Returns
+    -------
+    value : Tensor, unchanged
+
+    Raises
+    ------
+    ValueError
+        If it is no tensor of float32 or float64, has too few dimensions, is empty, or holds NaN
+        or inf.
+    """
+    if not isinstance(value, Tensor) or value.dtype not in (torch.float32, torch.float64):
+        kind = str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{name} must be a tensor of float32 or float64, got {kind}")
+    shape = tuple(value.shape)
+    if value.ndim < least_ndim:
+        raise ValueError(f"{name} must be at least {least_ndim}-D, got shape {shape}")
+    if value.numel() == 0:
+        raise ValueError(f"{name} must not be empty, got shape {shape}")
+    if not torch.isfinite(value).all():
+        at = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
+        raise ValueError(f"{name} must be finite, got {value[at].item()} at index {at}")
+    return value
+
+
+def design_and_target(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
+    """Check a (batch of) design matrices and targets against each other.
+
+    Parameters
+    ----------
+    X : Tensor, shape (..., n_samples, n_features)
+    y : Tensor, shape (..., n_samples) or (..., n_samples, n_targets)
+        The same batch dimensions, dtype and device as `X`.
+
+    Returns
+    -------
+    X : Tensor, unchanged
+    Y : Tensor, shape (..., n_samples, n_targets)
+        `y` as columns, one where it was a vector.
+    is_vector : bool
+        Whether `y` was a vector, so that the caller can give one back.
+
+    Raises
+    ------
+    ValueError
+        As `finite_tensor`, and if shapes, dtypes or devices differ.
+    """
+    X = finite_tensor("X", X, least_ndim=2)
+    y = finite_tensor("y", y, least_ndim=1)
+    is_vector = y.ndim == X.ndim - 1
+    Y = y.unsqueeze(-1) if is_vector else y
+    if Y.shape[:-1] != X.shape[:-1]:
+        expected = tuple(X.shape[:-1])
+        raise ValueError(
+            f"y must have shape {expected} or {(*expected, 'n_targets')} to match X of shape "
+            f"{tuple(X.shape)}, got {tuple(y.shape)}"
+        )
+    if (Y.dtype, Y.device) != (X.dtype, X.device):
+        raise ValueError(f"y must be {X.dtype} on {X.device} like X, got {Y.dtype} on {Y.device}")
+    return X, Y, is_vector

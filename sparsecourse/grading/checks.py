@@ -1,0 +1,148 @@
+"""What a right answer is: one `Check` a function, declared in `solutions/NN_topic/checks.py`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Inputs = dict[str, Any]
+VISIBLE_SEED = 0
+VISIBLE_CASES = 4
+HIDDEN_CASES = 12
+
+
+@dataclass(frozen=True)
+class Check:
+    """How one function of an exercise is checked.
+
+    Parameters
+    ----------
+    function : callable
+        A right answer; its name is the name students are asked for.
+    points : int, >= 1
+    draw : callable
+        Takes a numpy Generator, returns the arguments by keyword: arrays and scalars.
+    hint : str
+        The first thing to look at when an answer is wrong.
+    wrong : mapping of str to callable
+        Two or more mistakes that students make, by name; a test proves that each loses points.
+    edges : tuple of callable
+        Like `draw`, for the score only: edge shapes, ties, zeros, large values.
+    rtol, atol : float
+        An entry is right when ``|got - expected| <= atol + rtol |expected|``.
+    """
+
+    function: Callable
+    points: int
+    draw: Callable[[np.random.Generator], Inputs]
+    hint: str
+    wrong: Mapping[str, Callable]
+    edges: tuple[Callable[[np.random.Generator], Inputs], ...] = ()
+    rtol: float = 1e-6
+    atol: float = 1e-8
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.function.__name__)
+
+    def visible_inputs(self) -> list[Inputs]:
+        """Arguments of the cases that students see."""
+        rng = np.random.default_rng(VISIBLE_SEED)
+        return [self.draw(rng) for _ in range(VISIBLE_CASES)]
+
+    def hidden_inputs(self, seed: int) -> list[Inputs]:
+        """Arguments of the cases that decide the score, the edge cases among them."""
+        rng = np.random.default_rng(seed)
+        return [self.draw(rng) for _ in range(HIDDEN_CASES)] + [edge(rng) for edge in self.edges]
+
+    def first_failure(self, function: Callable, cases: list[Inputs]) -> str | None:
+        """What is wrong with `function` on the first case where it is, in words; else None."""
+        for inputs in cases:
+            expected = self.function(**copied(inputs))
+            failure = describe_failure(function, inputs, expected, self.rtol, self.atol)
+            if failure is not None:
+                return failure
+        return None
+
+
+def load_checks(folder: Path) -> list[Check]:
+    """The list CHECKS of `folder`/checks.py.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    path = folder / "checks.py"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: an exercise declares its checks there")
+    spec = importlib.util.spec_from_file_location(f"checks_{folder.name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CHECKS
+
+
+def copied(inputs: Inputs) -> Inputs:
+    """The same arguments in memory of their own, for functions that write into theirs."""
+    return {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in inputs.items()}
+
+
+def describe_failure(
+    function: Callable, inputs: Inputs, expected: Any, rtol: float, atol: float
+) -> str | None:
+    """Call `function` on one case; None if it is right, else what is wrong, in words.
+
+    Raises
+    ------
+    NotImplementedError
+        If the function does: it is not wrong, it is not there yet.
+    """
+    given = copied(inputs)
+    try:
+        with np.errstate(all="ignore"):
+            got = function(**given)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        return f"it raised {type(error).__name__}: {error}"
+    for name, value in inputs.items():
+        if not np.array_equal(given[name], value, equal_nan=True):
+            return f"it changed its argument {name}: work on a copy"
+    return compare(got, expected, rtol, atol)
+
+
+def compare(
+    got: Any, expected: Any, rtol: float, atol: float, what: str = "the result"
+) -> str | None:
+    """None if `got` is `expected` within the tolerances, else the first difference, in words."""
+    if isinstance(expected, tuple):
+        if not isinstance(got, tuple) or len(got) != len(expected):
+            size = f"a tuple of {len(got)}" if isinstance(got, tuple) else type(got).__name__
+            return f"{what} must be a tuple of {len(expected)}, got {size}"
+        parts = (
+            compare(g, e, rtol, atol, f"part {i} of {what}")
+            for i, (g, e) in enumerate(zip(got, expected, strict=True))
+        )
+        return next(filter(None, parts), None)
+    if got is None:
+        return f"{what} is None: is a return missing?"
+    try:
+        got = np.asarray(got, dtype=np.float64)
+    except (TypeError, ValueError):
+        return f"{what} must be made of numbers, got {type(got).__name__}"
+    expected = np.asarray(expected, dtype=np.float64)
+    if got.shape != expected.shape:
+        return f"{what} must have shape {expected.shape}, got {got.shape}"
+    if not np.isfinite(got).all():
+        return f"{what} holds {got[~np.isfinite(got)][0]}"
+    wrong = np.abs(got - expected) > atol + rtol * np.abs(expected)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = f"entry {list(at)} of {what}" if at else what
+        return f"{where} is {got[at]:.6g}, expected {expected[at]:.6g}"
+    return None

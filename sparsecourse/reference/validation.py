@@ -1,0 +1,67 @@
+"""Arguments in, arrays of floats out, or an error that names what was given and expected."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def finite_array(name: str, value: ArrayLike, ndim: tuple[int, ...]) -> NDArray[np.float64]:
+    """Convert `value` to a non-empty float64 array of finite numbers.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's signature calls the argument.
+    value : array_like
+    ndim : tuple of int
+        The numbers of dimensions allowed.
+
+    Returns
+    -------
+    array : ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        If `value` is not numeric, has another number of dimensions, is empty, or holds NaN or inf.
+    """
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers ({error})") from None
+    if array.ndim not in ndim:
+        expected = " or ".join(f"{n}-D" for n in ndim)
+        raise ValueError(f"{name} must be {expected}, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} must be finite, got {array[at]} at index {at}")
+    return array
+
+
+def design_and_target(
+    X: ArrayLike, y: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Check a design matrix and its target against each other.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+    y : array_like, shape (n_samples,) or (n_samples, n_targets)
+
+    Returns
+    -------
+    X, y : ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        As `finite_array`, and if the numbers of samples differ.
+    """
+    X = finite_array("X", X, ndim=(2,))
+    y = finite_array("y", y, ndim=(1, 2))
+    if len(X) != len(y):
+        raise ValueError(f"y must have one row per sample: X has {len(X)}, y has shape {y.shape}")
+    return X, y

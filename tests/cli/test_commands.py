@@ -1,0 +1,143 @@
+"""The commands as typed, each in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sparsecourse.cli import lab, main, split_at_dashes
+from sparsecourse.cli.requirements import ROOT
+
+
+def run(*arguments, bare=False, **variables):
+    """Run a command; `bare`: with no site-packages, as on a Python where nothing is installed."""
+    options = ["-S"] if bare else []
+    return subprocess.run(
+        [sys.executable, *options, "-m", "sparsecourse", *arguments],
+        cwd=variables.pop("cwd", ROOT),
+        capture_output=True,
+        text=True,
+        env=variables or None,
+    )
+
+
+@pytest.fixture
+def fresh_clone(tmp_path):
+    """The tracked package and pyproject.toml alone, so that no .venv is found."""
+    import shutil
+
+    for name in ("sparsecourse", "pyproject.toml"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    return tmp_path
+
+
+def test_doctor_on_a_bare_python_prints_valid_json_and_fails(fresh_clone):
+    ended = run("doctor", "--json", bare=True, cwd=fresh_clone)
+    report = json.loads(ended.stdout)
+    assert ended.returncode == 1
+    assert report["ok"] is False
+    assert any(problem.startswith("torch>=") for problem in report["problems"])
+    assert report["remedy"] == "python3 -m sparsecourse setup"
+    assert report["device"]["note"] == "torch is not installed"
+    assert {row["name"] for row in report["data"]} >= {"mnist", "prostate", "digits"}
+    assert not (fresh_clone / ".venv").exists()
+
+
+def test_doctor_here_finds_all_that_is_required():
+    ended = run("doctor", "--json")
+    report = json.loads(ended.stdout)
+    assert ended.returncode == 0, report["problems"]
+    assert report["device"]["name"] in ("cpu", "cuda")
+    assert report["threads"]["torch"] >= 1
+    assert {row["name"] for row in report["programs"]} == {"chromium", "bubblewrap"}
+    for row in report["data"] + report["programs"]:
+        assert bool(row["found"]) != bool(row["remedy"])
+
+
+def test_doctor_as_text_marks_what_is_here():
+    text = run("doctor").stdout
+    assert "✓ Python 3." in text
+    assert "✓ torch " in text
+    assert "data digits" in text
+
+
+def test_data_list_needs_nothing_installed(fresh_clone):
+    ended = run("data", "list", bare=True, cwd=fresh_clone)
+    assert ended.returncode == 0, ended.stderr
+    assert "mnist" in ended.stdout
+
+
+def test_a_fetch_of_an_unknown_set_names_the_known():
+    ended = run("data", "fetch", "minst")
+    assert ended.returncode == 1
+    assert "mnist" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_help_lists_every_command():
+    text = run("--help").stdout
+    for command in ("lab", "test", "setup", "doctor", "data", "notebooks", "release"):
+        assert command in text
+
+
+def test_a_setup_that_cannot_be_is_a_sentence_and_exit_1(capsys):
+    assert main(["setup", "--extras", "gpu"]) == 1
+    printed = capsys.readouterr().err
+    assert "no extra named 'gpu'" in printed
+    assert "What to do" in printed
+
+
+def test_notebooks_run_names_a_file_that_does_not_exist():
+    ended = run("notebooks", "run", "lectures/99_nothing.ipynb")
+    assert ended.returncode == 2
+    assert "lectures/99_nothing.ipynb: no such notebook" in ended.stdout
+
+
+def test_release_check_passes_here():
+    ended = run("release", "--check")
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout == "exercises/ is what solutions/ gives.\n"
+
+
+def test_release_of_an_unknown_topic_is_a_sentence():
+    ended = run("release", "99_nothing")
+    assert ended.returncode == 1
+    assert "there is no solutions/99_nothing/checks.py" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_arguments_after_dashes_are_split_off():
+    assert split_at_dashes(["test", "--", "-k", "--", "x"]) == (["test"], ["-k", "--", "x"])
+    assert split_at_dashes(["test"]) == (["test"], [])
+
+
+def test_test_passes_arguments_on_to_pytest():
+    ended = run("test", "--", "--version")
+    assert ended.returncode == 0
+    assert "pytest" in ended.stdout + ended.stderr
+
+
+def test_server_asks_no_other_host_and_listens_on_this_machine_only():
+    command = lab.server_command(ROOT, None, False, [])
+    assert "--ServerApp.ip=127.0.0.1" in command
+    assert "--LabApp.news_url=None" in command
+    assert "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate" in command
+    assert not [argument for argument in command if "token" in argument], "Jupyter's own, random"
+
+
+def test_what_the_user_passes_on_wins():
+    command = lab.server_command(ROOT, 9999, True, ["--ServerApp.ip=0.0.0.0", "--debug"])
+    assert [a for a in command if a.startswith("--ServerApp.ip")] == ["--ServerApp.ip=0.0.0.0"]
+    assert "--ServerApp.port=9999" in command
+    assert "--no-browser" in command
+    assert command[-1] == "--debug"
+
+
+def test_settings_of_the_course_are_added_to_those_of_the_user(monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/mine")
+    path = lab.server_environment()["JUPYTER_CONFIG_PATH"]
+    assert path.endswith("/mine")
+    assert "jupyter" in path

@@ -1,0 +1,96 @@
+"""One generator of arguments for each public function of functional/ that has a namesake in
+reference/: a hypothesis strategy for the arguments, and the tolerance that the claim needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+
+@dataclass(frozen=True)
+class Case:
+    """`arguments` draws what both functions are called with, NumPy arrays for arrays."""
+
+    arguments: st.SearchStrategy[tuple]
+    rtol: float = 1e-10
+    # What to compare, where results are not unique or badly conditioned: (result, arguments).
+    observe: Callable[[np.ndarray, tuple], Any] = lambda result, arguments: result
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def matrix(rng, n_samples: int, n_features: int, rank: int, condition: float = 100) -> np.ndarray:
+    """A matrix of exactly this rank (to rounding) and condition number on its range."""
+    U, _ = np.linalg.qr(rng.normal(size=(n_samples, rank)))
+    V, _ = np.linalg.qr(rng.normal(size=(n_features, rank)))
+    return U * np.geomspace(1, 1 / condition, rank) @ V.T
+
+
+@st.composite
+def full_rank(draw):
+    """X, y with independent columns; y a vector or several targets."""
+    rng = np.random.default_rng(draw(seeds))
+    p = draw(st.integers(1, 8))
+    n = draw(st.integers(p, 30))
+    targets = draw(st.sampled_from([(), (1,), (3,)]))
+    return matrix(rng, n, p, rank=p), rng.normal(size=(n, *targets))
+
+
+@st.composite
+def any_rank(draw):
+    """X, y, rcond of any shape, N < p and dependent columns included."""
+    rng = np.random.default_rng(draw(seeds))
+    n, p = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    rank = draw(st.integers(1, min(n, p)))
+    targets = draw(st.sampled_from([(), (2,)]))
+    # The threshold lies between the least singular value, 1e-2, and rounding, 1e-15.
+    return matrix(rng, n, p, rank), rng.normal(size=(n, *targets)), 1e-8
+
+
+@st.composite
+def descent(draw):
+    X, y, _ = draw(any_rank())
+    return X, y, draw(st.integers(0, 30)), draw(st.sampled_from([None, 0.1]))
+
+
+@st.composite
+def conditioned(draw):
+    """Shapes of both kinds; N < p has condition number infinity."""
+    rng = np.random.default_rng(draw(seeds))
+    n, p = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    return (matrix(rng, n, p, rank=min(n, p)),)
+
+
+@st.composite
+def points_and_degree(draw):
+    rng = np.random.default_rng(draw(seeds))
+    return rng.uniform(-2, 2, size=draw(st.integers(1, 20))), draw(st.integers(0, 8))
+
+
+@st.composite
+def quadratic_and_steps(draw):
+    """A function that NumPy and PyTorch compute alike, a nominal point, a step or one each."""
+    rng = np.random.default_rng(draw(seeds))
+    p = draw(st.integers(1, 6))
+    step = draw(st.sampled_from([0.5, rng.uniform(0.1, 1, size=p)]))
+    return (lambda x: (x**2).sum(-1) + x[..., 0]), rng.normal(size=p), step
+
+
+def fitted_values(b, arguments):
+    return arguments[0] @ b
+
+
+CASES: dict[str, Case] = {
+    "least_squares.solve_normal_equations": Case(full_rank(), rtol=1e-10, observe=fitted_values),
+    "least_squares.solve_qr": Case(full_rank(), rtol=1e-10, observe=fitted_values),
+    "least_squares.solve_minimum_norm": Case(any_rank(), rtol=1e-10),
+    "least_squares.gradient_descent": Case(descent()),
+    "least_squares.condition_number": Case(conditioned()),
+    "least_squares.polynomial_features": Case(points_and_degree(), rtol=1e-13),
+    "least_squares.local_sensitivity": Case(quadratic_and_steps()),
+}

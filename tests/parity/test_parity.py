@@ -1,0 +1,87 @@
+"""Every function of functional/ gives what its namesake in reference/ gives, on each device."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsecourse import functional
+from tests.parity.cases import CASES
+
+
+def public_names(package) -> set[str]:
+    """module.function, of all modules of a package but those that only check arguments."""
+    names = set()
+    for module_info in pkgutil.iter_modules(package.__path__):
+        if module_info.name == "validation":
+            continue
+        module = importlib.import_module(f"{package.__name__}.{module_info.name}")
+        names |= {
+            f"{module_info.name}.{name}"
+            for name, value in vars(module).items()
+            if inspect.isfunction(value)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        }
+    return names
+
+
+def function_of(package: str, name: str):
+    module, _, function = name.partition(".")
+    return getattr(importlib.import_module(f"sparsecourse.{package}.{module}"), function)
+
+
+def to_tensors(arguments: tuple, device: str) -> tuple:
+    return tuple(
+        torch.tensor(value, device=device) if isinstance(value, np.ndarray) else value
+        for value in arguments
+    )
+
+
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+DEVICES = ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)]
+
+
+def test_every_functional_name_has_a_case_or_a_reason():
+    names = public_names(functional)
+    assert names == set(CASES) | set(functional.WITHOUT_REFERENCE)
+    assert not set(CASES) & set(functional.WITHOUT_REFERENCE)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_namesakes_take_the_same_arguments(name):
+    parameters = [
+        [
+            (p.name, p.default)
+            for p in inspect.signature(function_of(package, name)).parameters.values()
+        ]
+        for package in ("reference", "functional")
+    ]
+    assert parameters[0] == parameters[1]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", sorted(CASES))
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_functional_gives_what_reference_gives(name, device, data):
+    case = CASES[name]
+    arguments = data.draw(case.arguments)
+    expected = function_of("reference", name)(*arguments)
+    got = function_of("functional", name)(*to_tensors(arguments, device))
+    assert got.dtype == torch.float64
+    assert got.device.type == device
+    expected = np.asarray(case.observe(expected, arguments))
+    got = np.asarray(case.observe(got.cpu().numpy(), arguments))
+    assert got.shape == expected.shape
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(got[~finite], expected[~finite])
+    size = np.abs(expected[finite]).max(initial=0)
+    assert np.abs(got[finite] - expected[finite]).max(initial=0) <= case.rtol * size
