@@ -76,7 +76,16 @@ def prune_weights(W: NDArray[np.float64], share: float, order: str) -> NDArray[n
 
 
 def validation_accuracy(W: NDArray[np.float64]) -> float:
-    """Share of the validation digits that the classifier gets right with weights `W`."""
+    """Share of the validation digits that the classifier gets right with other weights.
+
+    Parameters
+    ----------
+    W : ndarray, shape (10, 64)
+
+    Returns
+    -------
+    accuracy : float in [0, 1]
+    """
     images, labels = digits().validation.X, digits().validation.y
     scores = images.reshape(len(images), -1) @ W.T + train_classifier().intercept_
     return float(np.mean(scores.argmax(axis=1) == labels))
