@@ -41,16 +41,20 @@ def only_target_weighted(X, y, w):
     return solve_minimum_norm(X, w * y)
 
 
-def closest_solution(X, y, b0):
-    return b0 + solve_minimum_norm(X, y - X @ b0)
+def closest_solution(X, y, start):
+    return start + solve_minimum_norm(X, y - X @ start)
 
 
-def start_ignored(X, y, b0):
+def start_ignored(X, y, start):
     return solve_minimum_norm(X, y)
 
 
-def start_added_to_full_fit(X, y, b0):
-    return b0 + solve_minimum_norm(X, y)
+def start_added_to_full_fit(X, y, start):
+    return start + solve_minimum_norm(X, y)
+
+
+def only_for_wide_matrices(X, y, start):
+    return start + X.T @ np.linalg.solve(X @ X.T, y - X @ start)
 
 
 def losses(x_train, y_train, x_validation, y_validation, max_degree):
@@ -92,18 +96,25 @@ def draw_regression(rng, n_samples=None, n_features=None):
 
 
 def draw_weighted(rng, **shape):
+    """Weights between 0.1 and 4; in half of the cases the first sample does not count."""
     case = draw_regression(rng, **shape)
-    return case | {"w": rng.uniform(0.1, 4, size=len(case["y"]))}
+    w = rng.uniform(0.1, 4, size=len(case["y"]))
+    if rng.random() < 0.5:
+        w[0] = 0
+    return case | {"w": w}
 
 
-def draw_underdetermined(rng, n_samples=None, n_features=None):
-    """Fewer samples than features unless told."""
-    n = n_samples or int(rng.integers(1, 4))
-    p = n_features or n + int(rng.integers(1, 4))
+def draw_any_shape(rng, n_samples=None, n_features=None):
+    """Few samples, few features, more of either; now and then a row twice."""
+    n = n_samples or int(rng.integers(1, 5))
+    p = n_features or int(rng.integers(1, 6))
+    X = rng.normal(size=(n, p))
+    if rng.random() < 0.4:
+        X[-1] = X[0]
     return {
-        "X": rng.normal(size=(n, p)),
+        "X": X,
         "y": rng.normal(size=n),
-        "b0": rng.normal(size=p),
+        "start": rng.normal(size=p),
     }
 
 
@@ -142,7 +153,7 @@ CHECKS = [
         fit_with_intercept,
         points=2,
         draw=draw_regression,
-        hint="with X and y centred, what is the intercept of the line through the centres?",
+        hint="the fit passes through the mean of X and the mean of y: which b0 makes it so?",
         wrong={
             "intercept left out": intercept_left_out,
             "mean of y taken as the intercept": intercept_is_mean_of_y,
@@ -165,15 +176,16 @@ CHECKS = [
     Check(
         closest_solution,
         points=3,
-        draw=draw_underdetermined,
-        hint="write b = b0 + d: which least-squares problem does the step d solve, and which d?",
+        draw=draw_any_shape,
+        hint="write b = start + d: which least-squares problem does the step d solve, and which d?",
         wrong={
-            "b0 ignored": start_ignored,
+            "start ignored": start_ignored,
             "step fitted to y instead of the residual": start_added_to_full_fit,
+            "only for matrices with fewer rows than columns": only_for_wide_matrices,
         },
         edges=(
-            lambda rng: draw_underdetermined(rng, n_samples=9, n_features=3),
-            lambda rng: draw_underdetermined(rng, n_samples=1, n_features=1),
+            lambda rng: draw_any_shape(rng, n_samples=9, n_features=3),
+            lambda rng: draw_any_shape(rng, n_samples=1, n_features=1),
         ),
     ),
     Check(

@@ -109,7 +109,7 @@ def solve_minimum_norm(X: Tensor, y: Tensor, rcond: float | None = None) -> Tens
 
 
 def gradient_descent(X: Tensor, y: Tensor, n_iter: int, step: float | None = None) -> Tensor:
-    """Minimise ||y - X b||^2 / 2n from b = 0 by gradient steps, and keep every iterate.
+    """Minimise ||y - X b||^2 / (2n) from b = 0 by gradient steps, and keep every iterate.
 
     Each step multiplies by X'X, formed once: cheap where there are more samples than features.
 

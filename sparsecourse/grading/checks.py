@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,16 @@ import numpy as np
 
 Inputs = dict[str, Any]
 VISIBLE_SEED = 0
-VISIBLE_CASES = 4
+VISIBLE_CASES = 6
 HIDDEN_CASES = 12
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is wrong with an answer, in words, and what came out where anything did."""
+
+    what: str
+    got: Any = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ class Check:
         rng = np.random.default_rng(seed)
         return [self.draw(rng) for _ in range(HIDDEN_CASES)] + [edge(rng) for edge in self.edges]
 
-    def first_failure(self, function: Callable, cases: list[Inputs]) -> str | None:
-        """What is wrong with `function` on the first case where it is, in words; else None."""
+    def first_failure(self, function: Callable, cases: list[Inputs]) -> Failure | None:
+        """What is wrong with `function` on the first case where it is; else None."""
         for inputs in cases:
             expected = self.function(**copied(inputs))
             failure = describe_failure(function, inputs, expected, self.rtol, self.atol)
@@ -94,8 +103,8 @@ def copied(inputs: Inputs) -> Inputs:
 
 def describe_failure(
     function: Callable, inputs: Inputs, expected: Any, rtol: float, atol: float
-) -> str | None:
-    """Call `function` on one case; None if it is right, else what is wrong, in words.
+) -> Failure | None:
+    """Call `function` on one case; None if it is right, else what is wrong.
 
     Raises
     ------
@@ -108,18 +117,24 @@ def describe_failure(
             got = function(**given)
     except NotImplementedError:
         raise
-    except Exception as error:
-        return f"it raised {type(error).__name__}: {error}"
+    except TypeError as error:
+        advice = " (keep the names of the arguments)" if "argument" in str(error) else ""
+        return Failure(f"it raised TypeError: {error}{advice}")
+    except (Exception, SystemExit) as error:
+        return Failure(f"it raised {type(error).__name__}: {error}")
     for name, value in inputs.items():
         if not np.array_equal(given[name], value, equal_nan=True):
-            return f"it changed its argument {name}: work on a copy"
-    return compare(got, expected, rtol, atol)
+            return Failure(f"it changed its argument {name}: work on a copy")
+    difference = compare(got, expected, rtol, atol)
+    return None if difference is None else Failure(difference, got)
 
 
 def compare(
     got: Any, expected: Any, rtol: float, atol: float, what: str = "the result"
 ) -> str | None:
     """None if `got` is `expected` within the tolerances, else the first difference, in words."""
+    if got is None:
+        return f"{what} is None: is a return missing?"
     if isinstance(expected, tuple):
         if not isinstance(got, tuple) or len(got) != len(expected):
             size = f"a tuple of {len(got)}" if isinstance(got, tuple) else type(got).__name__
@@ -129,20 +144,23 @@ def compare(
             for i, (g, e) in enumerate(zip(got, expected, strict=True))
         )
         return next(filter(None, parts), None)
-    if got is None:
-        return f"{what} is None: is a return missing?"
+    if isinstance(expected, int) and not isinstance(got, numbers.Integral):
+        return f"{what} must be an int, got {type(got).__name__}"
     try:
-        got = np.asarray(got, dtype=np.float64)
-    except (TypeError, ValueError):
-        return f"{what} must be made of numbers, got {type(got).__name__}"
+        array = np.asarray(got)
+    except ValueError:  # rows of different lengths
+        return f"{what} must be an array, got a {type(got).__name__} that is none"
+    # float() would also take text and truth values, and drop imaginary parts and masks.
+    if array.dtype.kind not in "iuf" or np.ma.isMaskedArray(got):
+        return f"{what} must be made of real numbers, got {type(got).__name__} of {array.dtype}"
     expected = np.asarray(expected, dtype=np.float64)
-    if got.shape != expected.shape:
-        return f"{what} must have shape {expected.shape}, got {got.shape}"
-    if not np.isfinite(got).all():
-        return f"{what} holds {got[~np.isfinite(got)][0]}"
-    wrong = np.abs(got - expected) > atol + rtol * np.abs(expected)
+    if array.shape != expected.shape:
+        return f"{what} must have shape {expected.shape}, got {array.shape}"
+    if not np.isfinite(array).all():
+        return f"{what} holds {array[~np.isfinite(array)][0]}"
+    wrong = np.abs(array - expected) > atol + rtol * np.abs(expected)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = f"entry {list(at)} of {what}" if at else what
-        return f"{where} is {got[at]:.6g}, expected {expected[at]:.6g}"
+        return f"{where} is {array[at]:.6g}, expected {expected[at]:.6g}"
     return None

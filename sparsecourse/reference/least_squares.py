@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
 
 from sparsecourse.reference.validation import design_and_target, finite_array
 
@@ -43,7 +44,7 @@ def solve_normal_equations(X: ArrayLike, y: ArrayLike) -> Floats:
     if np.linalg.matrix_rank(G, hermitian=True) < len(G):
         raise _no_unique_solution(X)
     L = np.linalg.cholesky(G)
-    return np.linalg.solve(L.T, np.linalg.solve(L, X.T @ y))
+    return solve_triangular(L.T, solve_triangular(L, X.T @ y, lower=True))
 
 
 def solve_qr(X: ArrayLike, y: ArrayLike) -> Floats:
@@ -71,7 +72,7 @@ def solve_qr(X: ArrayLike, y: ArrayLike) -> Floats:
     Q, R = np.linalg.qr(X)
     if np.linalg.matrix_rank(R) < X.shape[1]:
         raise _no_unique_solution(X)
-    return np.linalg.solve(R, Q.T @ y)
+    return solve_triangular(R, Q.T @ y)
 
 
 def solve_minimum_norm(X: ArrayLike, y: ArrayLike, rcond: float | None = None) -> Floats:
@@ -112,7 +113,7 @@ def solve_minimum_norm(X: ArrayLike, y: ArrayLike, rcond: float | None = None) -
 
 
 def gradient_descent(X: ArrayLike, y: ArrayLike, n_iter: int, step: float | None = None) -> Floats:
-    """Minimise ||y - X b||^2 / 2n from b = 0 by gradient steps, and keep every iterate.
+    """Minimise ||y - X b||^2 / (2n) from b = 0 by gradient steps, and keep every iterate.
 
     Parameters
     ----------

@@ -114,15 +114,15 @@ def mosaic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns
     -------
-    image : ndarray, shape (22, 50, 3)
-        Zero weights are grey; three blank rows above each image, for its title.
+    image : ndarray, shape (24, 50, 3)
+        Zero weights are grey; four blank rows above each image, for its title.
     """
     limit = np.abs(train_classifier().coef_).max()
     colours = colormaps["RdBu_r"]((weights + limit) / (2 * limit))[..., :3]
-    colours[weights == 0] = 0.87
+    colours[weights == 0] = 0.78
     tiles = colours.reshape(2, 5, 8, 8, 3)
-    framed = np.pad(tiles, ((0, 0), (0, 0), (3, 0), (1, 1), (0, 0)), constant_values=GROUND)
-    return framed.transpose(0, 2, 1, 3, 4).reshape(22, 50, 3)
+    framed = np.pad(tiles, ((0, 0), (0, 0), (4, 0), (1, 1), (0, 0)), constant_values=GROUND)
+    return framed.transpose(0, 2, 1, 3, 4).reshape(24, 50, 3)
 
 
 def draw_pruned(figure: Figure, state: Pruned) -> str:
@@ -132,15 +132,16 @@ def draw_pruned(figure: Figure, state: Pruned) -> str:
     left.imshow(mosaic(state.weights))
     for digit in range(10):
         row, column = divmod(digit, 5)
-        left.text(10 * column + 4.5, 11 * row + 1, digit, ha="center", weight="bold")
+        left.text(10 * column + 4.5, 12 * row + 2.2, digit, ha="center", weight="bold")
     legend = "red: for the digit, blue: against, grey: removed"
-    left.text(24.5, 25, legend, ha="center", fontsize=10)
+    left.text(24.5, 26.5, legend, ha="center", fontsize=10)
     left.set_axis_off()
     for label, order in ORDERS.items():
         right.plot(100 * SHARES, 100 * state.curves[order], label=label)
     right.plot(100 * state.share, 100 * state.accuracy, "ko", ms=9)
     right.set(xlabel="weights removed (%)", ylabel="validation accuracy (%)", ylim=(0, 102))
-    right.set_title(f"{state.accuracy:.1%} right with {np.count_nonzero(state.weights)} weights")
+    removed = round(state.share * state.weights.size)
+    right.set_title(f"{removed} of {state.weights.size} removed: {state.accuracy:.1%} right")
     right.legend(loc="lower left")
     order = next(label for label, order in ORDERS.items() if order == state.order)
     return (

@@ -80,20 +80,25 @@ def fit_polynomials(degree: int, n_samples: int) -> Fit:
 def draw_fit(figure: Figure, fit: Fit) -> str:
     """Left the curve through the samples, right both losses against the degree."""
     left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.15, top=0.91, wspace=0.22)
+    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.15, top=0.91, wspace=0.42)
     grid = np.linspace(-1, 1, 300)
     left.plot(fit.x, fit.y, "ko", ms=5, label="training samples")
-    left.plot(grid, np.sin(np.pi * grid), "--", color="#009E73", label="the truth")
+    left.plot(grid, np.sin(np.pi * grid), "--", color="#009E73", label="the true curve")
     left.plot(grid, polynomial_features(grid, fit.degree) @ fit.b, label=f"degree {fit.degree}")
-    left.set(xlabel="x", ylabel="y", ylim=(-2.4, 2.4), title=f"{len(fit.x)} samples")
+    left.set(xlabel="x", ylabel="y", ylim=(-2.2, 3.6), title=f"{len(fit.x)} samples")
     left.legend(loc="upper left", fontsize=9)
-    right.semilogy(DEGREES, fit.train_loss, "o-", ms=4, label="training")
-    right.semilogy(DEGREES, fit.validation_loss, "s-", ms=4, label="validation")
-    right.axvline(fit.degree, color="black", lw=1)
+    for losses, marker, label in (
+        (fit.train_loss, "o", "training"),
+        (fit.validation_loss, "s", "validation"),
+    ):
+        shown = np.clip(losses, LOSS_TICKS[0], LOSS_TICKS[-1])
+        right.semilogy(DEGREES, shown, marker + "-", ms=4, label=label)
+        right.semilogy(fit.degree, shown[fit.degree], "k" + marker, ms=9)
     right.axhline(NOISE**2, color="#777777", lw=1, ls=":")
-    right.text(15, NOISE**2, "noise", ha="right", va="bottom", fontsize=9, color="#555555")
-    right.set(xlabel="degree", ylabel="mean squared error", ylim=(1e-3, 1e3), title="Loss")
-    right.set_yticks(LOSS_TICKS, [f"{tick:g}" for tick in LOSS_TICKS])
+    right.text(-0.5, 0.8 * NOISE**2, "noise", va="top", fontsize=9, color="#555555")
+    right.set(xlabel="degree", ylabel="mean squared error", title="Loss (black: this degree)")
+    labels = [f"{tick:g}" for tick in LOSS_TICKS]
+    right.set_yticks(LOSS_TICKS, [f"≤ {labels[0]}", *labels[1:-1], f"≥ {labels[-1]}"])
     right.yaxis.set_minor_locator(NullLocator())
     right.legend(loc="upper left", fontsize=9)
     return (
@@ -113,7 +118,7 @@ def polynomial_fit() -> Explorer:
     """
     controls = {
         "degree": widgets.IntSlider(
-            value=1, min=0, max=DEGREES[-1], description="degree", layout={"width": "26em"}
+            value=9, min=0, max=DEGREES[-1], description="degree", layout={"width": "26em"}
         ),
         "n_samples": widgets.SelectionSlider(
             value=12,

@@ -1,5 +1,9 @@
 """Every check of every exercise: the reference earns full points, each named mistake loses them."""
 
+import re
+import sys
+
+import nbformat
 import numpy as np
 import pytest
 
@@ -46,8 +50,6 @@ def test_hidden_cases_are_others_than_the_visible(check):
 
 @pytest.mark.parametrize("topic", EXERCISES)
 def test_points_are_those_of_the_notebook(topic):
-    import nbformat
-
     notebook = nbformat.read(ROOT / "solutions" / topic / f"{topic}.ipynb", as_version=4)
     points = {}
     for cell in notebook.cells:
@@ -68,11 +70,19 @@ def test_points_are_those_of_the_notebook(topic):
         (np.ones((2, 1)), np.ones(2), r"shape \(2,\), got \(2, 1\)"),
         (np.array([1.0, np.nan]), np.ones(2), "holds nan"),
         (np.array([1.0, 1.1]), np.ones(2), r"entry \[1\] of the result is 1.1, expected 1"),
-        (2.0, 3, "the result is 2, expected 3"),
+        (2, 3, "the result is 2, expected 3"),
         (np.ones(2), (1.0, np.ones(2)), "a tuple of 2, got ndarray"),
         ((1.0, 2.0, 3.0), (1.0, 2.0), "a tuple of 2, got a tuple of 3"),
         ((1.0, np.zeros(2)), (1.0, np.ones(2)), r"entry \[0\] of part 1"),
-        ("text", 1.0, "made of numbers, got str"),
+        ("1.0", 1.0, "made of real numbers, got str"),
+        (True, 1.0, "made of real numbers, got bool"),
+        (1.0 + 1e-3j, 1.0, "made of real numbers, got complex"),
+        (np.ma.array([1.0, 2.0], mask=[0, 1]), np.array([1.0, 2.0]), "got MaskedArray"),
+        (np.array([1.0, None]), np.ones(2), "of object"),
+        ([[1.0], [1.0, 2.0]], np.ones(2), "a list that is none"),
+        (3.0, 3, "must be an int, got float"),
+        (np.int64(3), 3, None),
+        (np.float32(0.5), 0.5, None),
     ],
 )
 def test_compare_says_what_differs(got, expected, said):
@@ -80,8 +90,6 @@ def test_compare_says_what_differs(got, expected, said):
     if said is None:
         assert failure is None
     else:
-        import re
-
         assert re.search(said, failure), failure
 
 
@@ -91,12 +99,22 @@ def test_a_function_that_writes_into_its_argument_is_told():
         return x
 
     failure = describe_failure(doubled, {"x": np.ones(2)}, np.full(2, 2.0), 1e-6, 1e-8)
-    assert failure == "it changed its argument x: work on a copy"
+    assert failure.what == "it changed its argument x: work on a copy"
 
 
 def test_a_function_that_raises_is_told_what():
     failure = describe_failure(lambda x: 1 / x, {"x": 0}, 1.0, 1e-6, 1e-8)
-    assert failure == "it raised ZeroDivisionError: division by zero"
+    assert failure.what == "it raised ZeroDivisionError: division by zero"
+
+
+def test_a_function_that_exits_is_told():
+    failure = describe_failure(lambda x: sys.exit("bye"), {"x": 0}, 1.0, 1e-6, 1e-8)
+    assert failure.what == "it raised SystemExit: bye"
+
+
+def test_renamed_arguments_are_told():
+    failure = describe_failure(lambda z: z, {"x": 0}, 1.0, 1e-6, 1e-8)
+    assert failure.what.endswith("(keep the names of the arguments)")
 
 
 def test_a_folder_without_checks_is_named(tmp_path):
