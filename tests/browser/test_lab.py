@@ -13,7 +13,7 @@ def test_lab_opens_the_start_lecture_without_asking_anything(page, clean_variabl
     with running_lab(tmp_path, clean_variables, "--", f"--ServerApp.root_dir={ROOT}") as url:
         assert "/lab/tree/lectures/00_start_here.ipynb" in url
         page.goto(url)
-        expect(page.get_by_role("heading", name="00 Start here")).to_be_visible()
+        page.get_by_role("heading", name="00 Start here").wait_for()
         print(
             f"from the command to the lecture in the browser: {time.perf_counter() - start:.1f} s"
         )
