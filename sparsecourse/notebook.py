@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
@@ -20,7 +21,7 @@ class ClaimError(AssertionError):
     """A sentence of a lecture that turned out to be false."""
 
 
-def claim(text: str, condition: object, **values: float) -> None:
+def claim(text: str, condition: bool | np.bool_, **values: float) -> None:
     """Print a tick, a sentence of the lecture and its numbers; raise if it is false.
 
     Parameters
@@ -36,7 +37,11 @@ def claim(text: str, condition: object, **values: float) -> None:
     ------
     ClaimError
         If `condition` is false.
+    TypeError
+        If `condition` is no truth value: a function or a NaN would count as true.
     """
+    if not isinstance(condition, bool | np.bool_):
+        raise TypeError(f"condition must be True or False, got {condition!r} for {text!r}")
     numbers = ", ".join(f"{name} = {float(value):.3g}" for name, value in values.items())
     sentence = f"{text}  ({numbers})" if numbers else text
     if not condition:

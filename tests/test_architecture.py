@@ -30,7 +30,6 @@ RESERVED = {
     "nbgrader": {"grading"},
     "dask": {"grading", "experiments", "cli"},
 }
-GROUND_ONLY_NUMPY = {"reference"}
 BARE = {"__init__", "__main__"}  # these import the standard library alone, as does cli at import
 
 

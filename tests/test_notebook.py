@@ -1,6 +1,7 @@
 """What a lecture calls: claims that fail loudly, sources as they are, figures in words."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
@@ -28,6 +29,18 @@ def test_a_false_claim_raises_with_its_numbers(capsys):
     with pytest.raises(notebook.ClaimError, match=r"does not hold here: better  \(a = 2\)"):
         notebook.claim("better", False, a=2)
     assert capsys.readouterr().out == ""
+
+
+def test_numpy_truth_values_are_told_apart():
+    notebook.claim("fine", np.True_)
+    with pytest.raises(notebook.ClaimError):
+        notebook.claim("not fine", np.False_)
+
+
+@pytest.mark.parametrize("condition", [float("nan"), "False", lambda: False, 1, None])
+def test_what_is_no_truth_value_is_refused(condition):
+    with pytest.raises(TypeError, match="condition must be True or False"):
+        notebook.claim("x", condition)
 
 
 def test_source_is_shown_with_the_first_line_of_its_docstring(displayed):

@@ -118,9 +118,10 @@ def draw_any_shape(rng, n_samples=None, n_features=None):
     }
 
 
-def draw_polynomial(rng, max_degree=None):
-    """Noisy samples of a polynomial of random degree, on [-1, 1]."""
-    coefficients = rng.normal(size=int(rng.integers(1, 6)))
+def draw_polynomial(rng, max_degree=None, coefficients=None):
+    """Noisy samples of a polynomial, of random degree unless told, on [-1, 1]."""
+    if coefficients is None:
+        coefficients = rng.normal(size=int(rng.integers(1, 6)))
 
     def sample(n):
         x = rng.uniform(-1, 1, size=n)
@@ -200,7 +201,7 @@ CHECKS = [
         },
         edges=(
             lambda rng: draw_polynomial(rng, max_degree=0),
-            *[lambda rng: draw_polynomial(rng, max_degree=2)] * 4,
+            lambda rng: draw_polynomial(rng, max_degree=2, coefficients=[1, -1, 5]),
         ),
     ),
 ]

@@ -287,7 +287,7 @@ def entry_of(name: str) -> Entry:
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    nearest = difflib.get_close_matches(str(name), CATALOGUE, n=1, cutoff=0.0)[0]
+    nearest = difflib.get_close_matches(str(name).lower(), CATALOGUE, n=1, cutoff=0.0)[0]
     raise ValueError(
         f"Unknown data set {name!r}: did you mean {nearest!r}? Known are {', '.join(CATALOGUE)}."
     )

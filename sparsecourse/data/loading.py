@@ -159,6 +159,8 @@ def _obtain(entry: Entry) -> tuple[Samples, str]:
             raise
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise DataNotFoundError(f"{error.filename} cannot be read ({error.strerror})") from None
         except DamagedDataError as error:
             if not all(in_cache(entry.name, path) for path in error.paths):
                 raise
@@ -201,7 +203,7 @@ def _remedies(entry: Entry, problem: str) -> str:
             f"{entry.name} was not found.",
             f"Folders of SPARSECOURSE_DATA: {', '.join(looked_in) or 'none, it is not set'}.",
             f"Cache: {cache_folder() / entry.name}.",
-            f"Download: {problem}",
+            f"What was tried last: {problem}",
             "What to do, one of:",
             f"1. Set SPARSECOURSE_DATA to a folder that holds {files}.",
             f"2. {fetch}",

@@ -29,7 +29,7 @@ def read_prostate(entry: Entry, paths: Sequence[Path]) -> Samples:
     """
     content = unpack(paths[0])
     with blame(paths):
-        title, *rows = content.decode("ascii").splitlines()
+        title, *rows = content.decode("utf-8-sig").splitlines()
         separator = "\t" if "\t" in title else ","
         columns = [column.strip() for column in title.split(separator)]
         if [column for column in columns if column] != [*entry.features, "lpsa", "train"]:
@@ -51,6 +51,8 @@ def read_npz(entry: Entry, paths: Sequence[Path]) -> Samples:
     content = paths[0].read_bytes()
     n, p = sum(entry.sizes), entry.shape[0]
     with blame(paths), np.lib.npyio.NpzFile(io.BytesIO(content)) as arrays:
+        if np.iscomplexobj(arrays["X"]) or np.iscomplexobj(arrays["y"]):
+            raise DamagedDataError(paths, "its numbers are complex")
         X = np.ascontiguousarray(arrays["X"], dtype="<f8").reshape(n, p)
         y = np.ascontiguousarray(arrays["y"], dtype="<f8").reshape(n)
         numbered = [f"gene {i}" for i in range(1, p + 1)]

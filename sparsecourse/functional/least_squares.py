@@ -165,7 +165,7 @@ def condition_number(X: Tensor) -> Tensor:
     Returns
     -------
     ratio : Tensor, shape (...), >= 1
-        Infinite where the columns of `X` are exactly dependent or fewer rows than columns exist.
+        Infinite where the columns of `X` are dependent to working precision.
 
     Raises
     ------
@@ -178,10 +178,8 @@ def condition_number(X: Tensor) -> Tensor:
     """
     X = finite_tensor("X", X, least_ndim=2)
     s = torch.linalg.svdvals(X)
-    if X.shape[-2] < X.shape[-1]:
-        return torch.full_like(s[..., 0], torch.inf)
-    smallest = s.amin(-1)
-    return torch.where(smallest == 0, torch.inf, s.amax(-1) / smallest)
+    deficient = torch.linalg.matrix_rank(X) < X.shape[-1]
+    return torch.where(deficient, torch.inf, s.amax(-1) / s.amin(-1))
 
 
 def polynomial_features(x: Tensor, degree: int) -> Tensor:
@@ -200,15 +198,15 @@ def polynomial_features(x: Tensor, degree: int) -> Tensor:
     Raises
     ------
     ValueError
-        If `degree` is negative, or on bad input.
+        If `degree` is negative or not whole, or on bad input.
 
     References
     ----------
     Golub, Van Loan, Matrix Computations, 4th ed., section 4.6.
     """
     x = finite_tensor("x", x, least_ndim=1)
-    if degree < 0:
-        raise ValueError(f"degree must be >= 0, got {degree}")
+    if not isinstance(degree, int) or degree < 0:
+        raise ValueError(f"degree must be a whole number >= 0, got {degree}")
     return x.unsqueeze(-1) ** torch.arange(degree + 1, device=x.device)
 
 
@@ -259,6 +257,6 @@ def _no_unique_solution(X: Tensor) -> ValueError:
         f"X has {n_features} columns of which only {rank} are linearly independent "
         f"({n_samples} samples): no unique solution. solve_minimum_norm picks the smallest one."
         if rank < n_features
-        else f"X'X is singular to working precision: X has condition number "
+        else f"X'X is singular to working precision, or out of range: X has condition number "
         f"{condition_number(X).max().item():.1e}. Use solve_qr or solve_minimum_norm."
     )

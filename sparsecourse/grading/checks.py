@@ -136,8 +136,9 @@ def compare(
     if got is None:
         return f"{what} is None: is a return missing?"
     if isinstance(expected, tuple):
-        if not isinstance(got, tuple) or len(got) != len(expected):
-            size = f"a tuple of {len(got)}" if isinstance(got, tuple) else type(got).__name__
+        if not isinstance(got, tuple | list) or len(got) != len(expected):
+            kind = type(got).__name__
+            size = f"a {kind} of {len(got)}" if isinstance(got, tuple | list) else kind
             return f"{what} must be a tuple of {len(expected)}, got {size}"
         parts = (
             compare(g, e, rtol, atol, f"part {i} of {what}")
@@ -148,12 +149,14 @@ def compare(
         return f"{what} must be an int, got {type(got).__name__}"
     try:
         array = np.asarray(got)
-    except ValueError:  # rows of different lengths
+    except Exception:  # rows of different lengths, tensors that track gradients, ...
         return f"{what} must be an array, got a {type(got).__name__} that is none"
     # float() would also take text and truth values, and drop imaginary parts and masks.
     if array.dtype.kind not in "iuf" or np.ma.isMaskedArray(got):
         return f"{what} must be made of real numbers, got {type(got).__name__} of {array.dtype}"
     expected = np.asarray(expected, dtype=np.float64)
+    if not np.isfinite(expected).all():
+        raise ValueError(f"a check must expect finite numbers, not {expected}")
     if array.shape != expected.shape:
         return f"{what} must have shape {expected.shape}, got {array.shape}"
     if not np.isfinite(array).all():

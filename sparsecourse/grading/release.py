@@ -78,7 +78,9 @@ def differences(root: Path, topics: Sequence[str] = ()) -> list[str]:
             lines.append(f"exercises/{path}: differs")
     if not topics:
         present = {
-            path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_file()
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and ".ipynb_checkpoints" not in path.parts
         }
         lines += [f"exercises/{path}: no solution gives it" for path in present - set(expected)]
     return sorted(lines)

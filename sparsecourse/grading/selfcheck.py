@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -37,8 +38,10 @@ def self_check(function: Callable) -> None:
     FileNotFoundError
         If the cases are not beside the notebook.
     ValueError
-        If the exercise asks for no function of that name.
+        If the argument is no function, or the exercise asks for none of that name.
     """
+    if not inspect.isfunction(function):
+        raise ValueError(f"pass the function itself, without brackets, not {function!r}")
     exercise = json.loads(_find_cases(Path.cwd()).read_text(encoding="utf-8"))
     name = function.__name__
     if name not in exercise:

@@ -163,7 +163,7 @@ def condition_number(X: ArrayLike) -> float:
     Returns
     -------
     ratio : float, >= 1
-        Infinite where the columns of `X` are exactly dependent or fewer rows than columns exist.
+        Infinite where the columns of `X` are dependent to working precision.
 
     Raises
     ------
@@ -175,10 +175,9 @@ def condition_number(X: ArrayLike) -> float:
     Golub, Van Loan, Matrix Computations, 4th ed., section 5.3.7.
     """
     X = finite_array("X", X, ndim=(2,))
-    n_samples, n_features = X.shape
-    s = np.linalg.svd(X, compute_uv=False)
-    if n_samples < n_features or s.min() == 0:
+    if np.linalg.matrix_rank(X) < X.shape[1]:
         return float("inf")
+    s = np.linalg.svd(X, compute_uv=False)
     return float(s.max() / s.min())
 
 
@@ -198,15 +197,15 @@ def polynomial_features(x: ArrayLike, degree: int) -> Floats:
     Raises
     ------
     ValueError
-        If `degree` is negative, or on bad input.
+        If `degree` is negative or not whole, or on bad input.
 
     References
     ----------
     Golub, Van Loan, Matrix Computations, 4th ed., section 4.6.
     """
     x = finite_array("x", x, ndim=(1,))
-    if degree < 0:
-        raise ValueError(f"degree must be >= 0, got {degree}")
+    if not isinstance(degree, int) or degree < 0:
+        raise ValueError(f"degree must be a whole number >= 0, got {degree}")
     return np.stack([x**power for power in range(degree + 1)], axis=1)
 
 
@@ -254,6 +253,6 @@ def _no_unique_solution(X: Floats) -> ValueError:
         f"X has {n_features} columns of which only {rank} are linearly independent "
         f"({n_samples} samples): no unique solution. solve_minimum_norm picks the smallest one."
         if rank < n_features
-        else f"X'X is singular to working precision: X has condition number "
+        else f"X'X is singular to working precision, or out of range: X has condition number "
         f"{condition_number(X):.1e}. Use solve_qr or solve_minimum_norm."
     )

@@ -24,12 +24,18 @@ def finite_array(name: str, value: ArrayLike, ndim: tuple[int, ...]) -> NDArray[
     Raises
     ------
     ValueError
-        If `value` is not numeric, has another number of dimensions, is empty, or holds NaN or inf.
+        If `value` does not hold real numbers, has another number of dimensions, is empty, or
+        holds NaN or inf.
     """
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name} must be an array of numbers ({error})") from None
+    # A conversion to float would take text, and drop imaginary parts and masks.
+    if array.dtype.kind not in "biuf" or np.ma.isMaskedArray(value):
+        kind = f"{type(value).__name__} of {array.dtype}"
+        raise ValueError(f"{name} must be an array of real numbers, got {kind}")
+    array = array.astype(np.float64)
     if array.ndim not in ndim:
         expected = " or ".join(f"{n}-D" for n in ndim)
         raise ValueError(f"{name} must be {expected}, got shape {array.shape}")

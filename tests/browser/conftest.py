@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from sparsecourse.cli.doctor import find_chromium
 from sparsecourse.cli.lab import server_environment
@@ -127,8 +128,7 @@ def browser(skip_or_fail):
     chromium = find_chromium()
     if chromium is None:
         skip_or_fail("no Chromium: install it (apt install chromium) to run the browser tests")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
+    with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()

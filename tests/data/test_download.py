@@ -141,7 +141,7 @@ def test_damaged_file_of_the_cache_is_fetched_anew_and_only_that(home, cache, ca
 
 def test_cache_that_cannot_be_made_is_told(home, cache):
     cache.write_text("a file is in the way")
-    with pytest.raises(DataNotFoundError, match=r"Download: .*cache"):
+    with pytest.raises(DataNotFoundError, match=r"tried last: .*cache"):
         load("mnist")
 
 

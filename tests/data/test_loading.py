@@ -131,3 +131,22 @@ def test_offline_switch_keeps_from_the_network(home, monkeypatch):
     assert home.asked == []
     monkeypatch.setenv("SPARSECOURSE_OFFLINE", "0")
     assert load("mnist").source == "download"
+
+
+def test_a_file_that_may_not_be_read_is_named_with_the_remedies(monkeypatch, tmp_path):
+    folder = tmp_path / "regression"
+    folder.mkdir()
+    (folder / "prostate.csv").write_text("")
+    monkeypatch.setenv("SPARSECOURSE_DATA", str(tmp_path))
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("sparsecourse.data.regression.unpack", forbidden)
+    with pytest.raises(DataNotFoundError, match=r"prostate\.csv cannot be read \(Permission"):
+        load("prostate")
+
+
+def test_a_name_in_capitals_is_recognised_in_the_error():
+    with pytest.raises(ValueError, match="did you mean 'mnist'"):
+        load("MNIST")

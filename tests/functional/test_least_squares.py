@@ -36,6 +36,21 @@ def test_float32_stays_float32(solve, generator):
     torch.testing.assert_close(b.double(), solve(X.double(), y.double()), rtol=1e-4, atol=1e-5)
 
 
+def test_float32_has_its_own_working_precision():
+    X = torch.diag(torch.tensor([1.0, 1e-8]))
+    torch.testing.assert_close(ls.solve_minimum_norm(X, torch.ones(2)), torch.tensor([1.0, 0.0]))
+    with pytest.raises(ValueError, match="2 columns of which only 1"):
+        ls.solve_qr(X, torch.ones(2))
+    assert ls.condition_number(X) == torch.inf
+
+
+def test_zeros_stay_zeros():
+    X, y = torch.zeros(3, 2), torch.ones(3)
+    assert not ls.gradient_descent(X, y, 4).any()
+    assert not ls.solve_minimum_norm(X, y).any()
+    assert ls.condition_number(X) == torch.inf
+
+
 @pytest.mark.parametrize("solve", SOLVERS[:2])
 def test_one_singular_matrix_in_a_batch_is_refused(solve, generator):
     X = draw(generator, 3, 9, 4)
@@ -84,7 +99,8 @@ def test_bad_input_is_named(solve, X, y, message):
         (lambda: ls.solve_minimum_norm(torch.ones(1, 1), torch.ones(1), rcond=-1.0), "rcond"),
         (lambda: ls.gradient_descent(torch.ones(1, 1), torch.ones(1), -1), "n_iter must be >= 0"),
         (lambda: ls.gradient_descent(torch.ones(1, 1), torch.ones(1), 1, -0.1), "step must be > 0"),
-        (lambda: ls.polynomial_features(torch.ones(1), -1), "degree must be >= 0"),
+        (lambda: ls.polynomial_features(torch.ones(1), -1), "degree must be a whole number >= 0"),
+        (lambda: ls.polynomial_features(torch.ones(1), 2.5), "degree must be a whole number"),
         (lambda: ls.local_sensitivity(torch.sum, torch.ones(2), 0), "step must not be zero"),
         (lambda: ls.local_sensitivity(torch.sum, torch.ones(2), torch.ones(3)), "of shape"),
         (lambda: ls.local_sensitivity(torch.sum, torch.ones(2, 2), 1), "x must be 1-D"),

@@ -6,6 +6,7 @@ import sys
 import nbformat
 import numpy as np
 import pytest
+import torch
 
 from sparsecourse.cli.requirements import ROOT
 from sparsecourse.grading.checks import Check, compare, describe_failure, load_checks
@@ -80,6 +81,10 @@ def test_points_are_those_of_the_notebook(topic):
         (np.ma.array([1.0, 2.0], mask=[0, 1]), np.array([1.0, 2.0]), "got MaskedArray"),
         (np.array([1.0, None]), np.ones(2), "of object"),
         ([[1.0], [1.0, 2.0]], np.ones(2), "a list that is none"),
+        (10**400, 1.0, "of object"),
+        (torch.ones(2, requires_grad=True), np.ones(2), "a Tensor that is none"),
+        ([1.0, np.ones(2)], (1.0, np.ones(2)), None),
+        (1.0 + 1e-4, 1.0, r"is 1\.0001, expected 1"),
         (3.0, 3, "must be an int, got float"),
         (np.int64(3), 3, None),
         (np.float32(0.5), 0.5, None),
@@ -91,6 +96,16 @@ def test_compare_says_what_differs(got, expected, said):
         assert failure is None
     else:
         assert re.search(said, failure), failure
+
+
+def test_a_check_that_expects_what_cannot_be_compared_is_refused():
+    with pytest.raises(ValueError, match="must expect finite numbers"):
+        compare(5.0, np.inf, 1e-6, 1e-8)
+
+
+def test_arguments_with_nan_are_not_taken_for_changed():
+    inputs = {"x": np.array([np.nan])}
+    assert describe_failure(lambda x: 1.0, inputs, 1.0, 1e-6, 1e-8) is None
 
 
 def test_a_function_that_writes_into_its_argument_is_told():

@@ -27,10 +27,12 @@ def test_an_edited_exercise_is_found_and_a_release_mends_it(course):
     notebook.write_text(notebook.read_text().replace("14 points", "15 points"))
     (course / "exercises" / TOPIC / "cases.json").unlink()
     (course / "exercises" / TOPIC / "left_over.txt").write_text("")
+    (course / "exercises" / "stray.ipynb").write_text("")
     assert release.differences(course) == [
         f"exercises/{TOPIC}/{TOPIC}.ipynb: differs",
         f"exercises/{TOPIC}/cases.json: missing",
         f"exercises/{TOPIC}/left_over.txt: no solution gives it",
+        "exercises/stray.ipynb: no solution gives it",
     ]
     (course / "exercises" / TOPIC / "left_over.txt").unlink()
     release.release(course)

@@ -74,6 +74,12 @@ def test_a_function_under_another_name_is_told_the_right_ones():
         self_check(named("triple", lambda x: 3 * x))
 
 
+@pytest.mark.usefixtures("exercise")
+def test_what_is_no_function_is_told():
+    with pytest.raises(ValueError, match="pass the function itself, without brackets"):
+        self_check(3)
+
+
 def test_missing_cases_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"cases\.json is not beside this notebook"):

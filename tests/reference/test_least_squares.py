@@ -93,6 +93,16 @@ def test_condition_number_of_a_diagonal_matrix():
     assert ls.condition_number(np.diag([8.0, 2.0])) == 4
     assert ls.condition_number(np.diag([8.0, 0.0])) == np.inf
     assert ls.condition_number(np.ones((2, 3))) == np.inf
+    assert ls.condition_number([[1, 2], [2, 4], [3, 6]]) == np.inf
+
+
+def test_minimum_norm_of_a_zero_matrix_is_zero():
+    np.testing.assert_array_equal(ls.solve_minimum_norm(np.zeros((3, 2)), np.ones(3)), 0)
+
+
+def test_default_rcond_is_working_precision():
+    X = np.diag([1.0, 1e-12])
+    np.testing.assert_allclose(ls.solve_minimum_norm(X, [1, 1]), [1, 1e12])
 
 
 def test_polynomial_features_are_powers():
@@ -119,11 +129,15 @@ def test_local_sensitivity_of_a_linear_function_is_its_coefficients(rng):
         (lambda: ls.solve_qr([1.0, 2.0], [1, 2]), r"X must be 2-D, got shape \(2,\)"),
         (lambda: ls.solve_qr([[1.0], [2.0]], [1, 2, 3]), r"one row per sample: X has 2.*\(3,\)"),
         (lambda: ls.solve_qr(np.ones((0, 2)), []), r"X must not be empty, got shape \(0, 2\)"),
-        (lambda: ls.solve_qr([["a"]], [1]), "X must be an array of numbers"),
+        (lambda: ls.solve_qr([["a"]], [1]), "X must be an array of real numbers, got list of <U1"),
         (lambda: ls.solve_minimum_norm([[1.0]], [1], rcond=1), r"rcond must be in \[0, 1\), got 1"),
         (lambda: ls.gradient_descent([[1.0]], [1], -1), "n_iter must be >= 0, got -1"),
         (lambda: ls.gradient_descent([[1.0]], [1], 1, step=0), "step must be > 0, got 0"),
-        (lambda: ls.polynomial_features([1.0], -2), "degree must be >= 0, got -2"),
+        (lambda: ls.polynomial_features([1.0], -2), "degree must be a whole number >= 0, got -2"),
+        (lambda: ls.polynomial_features([1.0], 2.5), "degree must be a whole number >= 0, got 2.5"),
+        (lambda: ls.solve_qr([[1.0 + 2j]], [1]), "X must be an array of real numbers"),
+        (lambda: ls.solve_qr(np.ma.array([[1.0]], mask=True), [1]), "got MaskedArray of float64"),
+        (lambda: ls.solve_qr([[1.0], [1.0, 2.0]], [1, 2]), "X must be an array of numbers"),
         (lambda: ls.local_sensitivity(sum, [1.0], 0), "step must not be zero"),
         (lambda: ls.local_sensitivity(sum, [1.0], [1, 2]), r"of shape \(1,\), got \(2,\)"),
         (lambda: ls.condition_number([1.0]), "X must be 2-D"),
