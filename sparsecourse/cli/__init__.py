@@ -7,6 +7,8 @@ Standard library only, at import: a command that needs more first calls `environ
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 
 from sparsecourse.cli import data, doctor, lab, notebooks, release, setup, tests
@@ -37,10 +39,20 @@ def main(argv: list[str] | None = None) -> int:
         module.add_arguments(subparser)
     arguments = parser.parse_args(own)
     arguments.argv, arguments.passed_on = argv, passed_on
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ticks gets question marks
     try:
         return COMMANDS[arguments.command].run(arguments) or 0
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"\n{error.filename or 'The system'}: {error.strerror or error}", file=sys.stderr)
+        print("What to do: free the disk, or allow this user to write there.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)

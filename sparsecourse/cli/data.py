@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sparsecourse.cli import environment
+from sparsecourse.data import catalogue
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
-        from sparsecourse.data import available
-
-        for name, where in available().items():
-            print(f"{name:15} {where or 'not here: python3 -m sparsecourse data fetch ' + name}")
+        environment.enter_if_ready(arguments.argv)
+        for name, where in catalogue.available().items():
+            print(f"{name:15} {where or 'not here: ' + catalogue.remedy(name)}")
         return 0
     environment.enter([], arguments.argv)
     from sparsecourse.data import DamagedDataError, DataNotFoundError, load

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,10 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    ready = environment.Environment()
-    if not ready.is_current() and requirements.missing([]) and not ready.why_not_ready([]):
-        command = [str(environment.venv_python(ready.venv)), "-m", "sparsecourse", *arguments.argv]
-        return subprocess.run(command).returncode
+    environment.enter_if_ready(arguments.argv)
     report = examine()
     print(json.dumps(report, indent=2) if arguments.json else describe(report))
     return 0 if report["ok"] else 1
@@ -103,7 +99,7 @@ def examine_data() -> list[dict]:
         {
             "name": name,
             "found": where,
-            "remedy": None if where else f"python3 -m sparsecourse data fetch {name}",
+            "remedy": None if where else catalogue.remedy(name),
         }
         for name, where in catalogue.available().items()
     ]

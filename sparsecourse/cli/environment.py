@@ -19,13 +19,16 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from sparsecourse.cli.requirements import ROOT, SetupError, installed_version, missing
 
 MINIMUM_FREE_BYTES = 2 * 10**9
+# Set for the process that goes on in `.venv`, which must not send itself back out again.
+ENTERED = "SPARSECOURSE_ENTERED"
 # PyTorch's own index of builds without CUDA: 0.2 GB instead of several.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -56,7 +59,7 @@ class Environment:
     def record(self) -> dict:
         try:
             return json.loads(self.record_file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
 
     def why_not_ready(self, extras: Iterable[str]) -> str | None:
@@ -78,7 +81,7 @@ class Environment:
 
     def install(self, extras: Iterable[str], *, cpu: bool = False) -> None:
         """Make `.venv` if need be and install the project into it, with pip's progress shown."""
-        with self._lock():
+        with self._lock() as lock:
             reason = self.why_not_ready(extras)
             if reason is None:  # another process did it while this one waited
                 return
@@ -86,16 +89,18 @@ class Environment:
             extras = sorted({*before.get("extras", ()), *extras})
             cpu = cpu or before.get("cpu", False)
             print(f"Installing into {self.venv} ({reason}).", flush=True)
+            self._check_place()
             # An environment that the user made is completed, never emptied.
             ours = before.get("ours", not self.venv.exists())
             options = {"extras": extras, "cpu": cpu, "ours": ours}
             self.venv.mkdir(exist_ok=True)
             self._write_record(state="installing", **options)
-            if before.get("state") == "installing" and ours:
+            broken = before.get("state") == "installing" or not venv_python(self.venv).exists()
+            if broken and ours:
                 self._empty_venv()
-            self._make_venv()
+            self._make_venv(lock)
             try:
-                self._pip_install(extras, cpu)
+                self._pip_install(extras, cpu, lock)
             except SetupError as error:
                 if before.get("state") != "complete" or missing(extras, *self._where):
                     raise
@@ -132,7 +137,21 @@ class Environment:
             elif path != self.record_file:
                 path.unlink()
 
-    def _make_venv(self) -> None:
+    def _check_place(self) -> None:
+        if self.venv.exists() and not self.venv.is_dir():
+            raise SetupError(
+                f"{self.venv} is not a folder.",
+                "move it away: the environment of the course goes there.",
+            )
+        free = shutil.disk_usage(self.root).free
+        if free < MINIMUM_FREE_BYTES and not venv_python(self.venv).exists():
+            raise SetupError(
+                f"{free / 1e9:.1f} GB are free at {self.root}; the install needs about "
+                f"{MINIMUM_FREE_BYTES / 1e9:.0f} GB, and several more for torch with CUDA.",
+                "free some space, or clone the course to a larger disk.",
+            )
+
+    def _make_venv(self, lock: IO) -> None:
         if venv_python(self.venv).exists() and installed_version("pip", site_packages(self.venv)):
             return
         if any(importlib.util.find_spec(name) is None for name in ("venv", "ensurepip")):
@@ -142,16 +161,9 @@ class Environment:
                 f"on Debian and Ubuntu: sudo apt install python{version}-venv; "
                 "elsewhere: install a complete Python.",
             )
-        free = shutil.disk_usage(self.root).free
-        if free < MINIMUM_FREE_BYTES:
-            raise SetupError(
-                f"{free / 1e9:.1f} GB are free at {self.root}; the install needs about "
-                f"{MINIMUM_FREE_BYTES / 1e9:.0f} GB (more with CUDA).",
-                "free some space, or clone the course to a larger disk.",
-            )
-        _run_visibly([sys.executable, "-m", "venv", str(self.venv)], self.root)
+        _run_visibly([sys.executable, "-m", "venv", str(self.venv)], self.root, lock)
 
-    def _pip_install(self, extras: list[str], cpu: bool) -> None:
+    def _pip_install(self, extras: list[str], cpu: bool, lock: IO) -> None:
         target = ".[" + ",".join(extras) + "]" if extras else "."
         command = [str(venv_python(self.venv)), "-m", "pip", "install"]
         command += ["--disable-pip-version-check", "--editable", target]
@@ -163,21 +175,34 @@ class Environment:
                 "add --cpu: a build of 0.2 GB.",
                 flush=True,
             )
-        _run_visibly(command, self.root)
+        _run_visibly(command, self.root, lock)
 
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One installer at a time; the system frees the lock when a process dies."""
+    def _lock(self) -> Iterator[IO]:
+        """One installer at a time; the system frees the lock when the last holder ends."""
         with open(self.root / ".venv.lock", "w") as handle:
-            if os.name == "nt":
-                import msvcrt
+            waiting = False
+            while not _try_to_lock(handle):
+                if not waiting:
+                    print("Another install is running in this folder: waiting for it.", flush=True)
+                waiting = True
+                time.sleep(0.5)
+            yield handle
 
-                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
-            else:
-                import fcntl
 
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+def _try_to_lock(handle: IO) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def has_nvidia_gpu() -> bool:
@@ -185,10 +210,14 @@ def has_nvidia_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
 
 
-def _run_visibly(command: list[str], cwd: Path) -> None:
-    """Run an installer, its output on the terminal; turn a failure into a SetupError."""
+def _run_visibly(command: list[str], cwd: Path, lock: IO) -> None:
+    """Run an installer, its output on the terminal; turn a failure into a SetupError.
+
+    It holds the lock too: where this process is killed, pip goes on, and must be waited for.
+    """
+    shared = {} if os.name == "nt" else {"pass_fds": (lock.fileno(),)}
     with subprocess.Popen(
-        command, cwd=cwd, stderr=subprocess.PIPE, text=True, errors="replace"
+        command, cwd=cwd, stderr=subprocess.PIPE, text=True, errors="replace", **shared
     ) as process:
         errors: list[str] = []
 
@@ -210,30 +239,40 @@ def _run_visibly(command: list[str], cwd: Path) -> None:
         raise explain_failure(command, process.returncode, "".join(errors))
 
 
+NO_ROOM = r"No space left on device|Errno 28|WinError 112|disk full"
+NO_TRUST = r"CERTIFICATE_VERIFY_FAILED|confirming the ssl certificate"
+NO_NETWORK = (
+    r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|ConnectTimeout|"
+    r"ReadTimeout|Network is unreachable|ProxyError|getaddrinfo failed|from versions: none"
+)
+
+
 def explain_failure(command: list[str], code: int, errors: str) -> SetupError:
     """The likeliest cause of a failed installer, read from what it printed."""
     again = "then run the same command again: it goes on from here."
-    if re.search(r"No space left on device|Errno 28|WinError 112|disk full", errors):
+    # A hiccup that a retry mended says nothing about the failure that came later.
+    final = "\n".join(line for line in errors.splitlines() if not line.startswith("WARNING: Retry"))
+    if re.search(NO_ROOM, final):
         return SetupError(
             "The disk is full.",
             "free some space (pip keeps old downloads: python3 -m pip cache purge), " + again,
         )
-    if re.search(
-        r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|"
-        r"ConnectTimeout|ReadTimeout|Network is unreachable|ProxyError|getaddrinfo failed|"
-        r"Could not fetch URL",
-        errors,
-    ):
+    if re.search(NO_TRUST, final):
+        return SetupError(
+            "The package index answers with a certificate that pip does not trust.",
+            "behind a proxy that opens connections, set PIP_CERT to its certificate, " + again,
+        )
+    if re.search(NO_NETWORK, final):
         return SetupError(
             "The packages could not be fetched: there seems to be no network.",
             "connect (behind a proxy: set HTTPS_PROXY), " + again,
         )
-    if "ensurepip" in errors:
+    if "ensurepip" in final:
         return SetupError(
             "Python's venv module is incomplete.",
             "on Debian and Ubuntu: sudo apt install python3-venv, " + again,
         )
-    last = "\n".join(errors.strip().splitlines()[-5:])
+    last = "\n".join(final.strip().splitlines()[-5:])
     return SetupError(
         f"{' '.join(command)} failed with exit code {code}:\n{last}",
         "read the message above; `python3 -m sparsecourse doctor` lists what is missing.",
@@ -247,16 +286,30 @@ def enter(extras: Iterable[str], argv: list[str], *, cpu: bool = False) -> None:
     """
     environment = Environment()
     inside = environment.is_current()
-    if not inside and not missing(extras):
-        return
     if inside:
-        if environment.why_not_ready(extras) is None:
+        ready = environment.why_not_ready(extras) is None
+        if ready or (os.environ.pop(ENTERED, None) and not missing(extras)):
             return
         # An installer must not saw off the branch it sits on: go on outside, then come back.
-        replace_process([sys._base_executable, "-m", "sparsecourse", *argv], dict(os.environ))
+        _go_on_with(sys._base_executable, argv)
+    if not missing(extras):
+        return
     environment.install(extras, cpu=cpu)
-    command = [str(venv_python(environment.venv)), "-m", "sparsecourse", *argv]
-    replace_process(command, dict(os.environ))
+    _go_on_with(str(venv_python(environment.venv)), argv, {ENTERED: "1"})
+
+
+def enter_if_ready(argv: list[str]) -> None:
+    """Go on in `.venv` where it has what the lectures need and this Python has not."""
+    environment = Environment()
+    if not environment.is_current() and missing([]) and not environment.why_not_ready([]):
+        _go_on_with(str(venv_python(environment.venv)), argv)
+
+
+def _go_on_with(python: str, argv: list[str], extra_variables: dict | None = None) -> NoReturn:
+    # The folder that the user is in need not be the clone, and -m has to find the package.
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    variables = dict(os.environ) | {"PYTHONPATH": path} | (extra_variables or {})
+    replace_process([python, "-m", "sparsecourse", *argv], variables)
 
 
 def replace_process(command: list[str], variables: dict[str, str]) -> NoReturn:

@@ -14,11 +14,25 @@ from sparsecourse.cli.setup import add_cpu_argument
 
 START = "lectures/00_start_here.ipynb"
 
+SHORT_NAMES = {
+    "--ip": "--ServerApp.ip",
+    "--port": "--ServerApp.port",
+    "--notebook-dir": "--ServerApp.root_dir",
+}
+
+
+def port_number(text: str) -> int:
+    """A number that a server can listen on, from the command line."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is not in 0..65535")
+    return number
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument(
-        "--port", type=int, help="where the server listens (default: 8888, or next)"
+        "--port", type=port_number, help="where the server listens (default: 8888, or next)"
     )
     add_cpu_argument(parser)
 
@@ -46,6 +60,7 @@ def server_command(
         "--LabApp.extension_manager": "readonly",
     }
     given = {argument.partition("=")[0] for argument in passed_on}
+    given |= {SHORT_NAMES[name] for name in given & set(SHORT_NAMES)}
     command = [sys.executable, "-m", "jupyterlab"]
     command += [
         f"{name}={value}"

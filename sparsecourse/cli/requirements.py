@@ -51,6 +51,11 @@ def read_requirements(extras: Iterable[str], root: Path = ROOT) -> list[Requirem
     """The project's dependencies and those of `extras`, as pyproject.toml lists them."""
     try:
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(
+            f"{root / 'pyproject.toml'} cannot be read: {error}.",
+            "undo the last change to it (git checkout pyproject.toml).",
+        ) from None
     except FileNotFoundError:
         raise SetupError(
             f"There is no pyproject.toml in {root}: this copy of sparsecourse is not a clone.",
@@ -61,7 +66,15 @@ def read_requirements(extras: Iterable[str], root: Path = ROOT) -> list[Requirem
 
     def add(lines: list[str], extra: str | None) -> None:
         for line in lines:
-            name, inner, bounds = re.fullmatch(r"([\w.-]+)(?:\[([\w,]+)\])?\s*(.*)", line).groups()
+            parts = re.fullmatch(
+                r"([\w.-]+)(?:\[([\w,]+)\])?((?:\s*,?\s*(?:>=|<)\s*[\d.]+)*)", line
+            )
+            if parts is None:
+                raise SetupError(
+                    f"pyproject.toml asks for {line!r}, which this command cannot read.",
+                    "write it as a name and bounds made of >= and <.",
+                )
+            name, inner, bounds = parts.groups()
             if name == project["name"]:
                 for other in inner.split(","):
                     add(optional[other], other)

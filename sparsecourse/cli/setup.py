@@ -27,7 +27,7 @@ def add_cpu_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    extras = [extra for extra in arguments.extras.split(",") if extra]
+    extras = [extra.strip() for extra in arguments.extras.split(",") if extra.strip()]
     environment.enter(extras, arguments.argv, cpu=arguments.cpu)
     print(f"Everything is installed: {sys.executable}")
     print("Next: python3 -m sparsecourse lab")

@@ -293,14 +293,21 @@ def entry_of(name: str) -> Entry:
     )
 
 
+def _absolute(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser().absolute()
+    except RuntimeError:  # no such user, or one without a home: some containers have that
+        return Path(folder).absolute()
+
+
 def cache_folder() -> Path:
     """Folder of downloaded data sets: SPARSECOURSE_CACHE, else ``pooch.os_cache("sparsecourse")``.
 
     The latter is spelled out, since pooch is not there yet on a bare Python.
     """
     if os.environ.get("SPARSECOURSE_CACHE"):
-        return Path(os.environ["SPARSECOURSE_CACHE"]).expanduser().absolute()
-    home = Path.home()
+        return _absolute(os.environ["SPARSECOURSE_CACHE"])
+    home = _absolute("~")
     if sys.platform == "win32":
         local = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
         return local / "sparsecourse" / "sparsecourse" / "Cache"
@@ -312,7 +319,7 @@ def cache_folder() -> Path:
 def data_folders() -> list[Path]:
     """Folders named by SPARSECOURSE_DATA, in order; there may be none."""
     named = os.environ.get("SPARSECOURSE_DATA", "").split(os.pathsep)
-    return [Path(folder).expanduser().absolute() for folder in named if folder]
+    return [_absolute(folder) for folder in named if folder]
 
 
 def find(name: str) -> list[Path] | None:
@@ -351,6 +358,17 @@ def available() -> dict[str, str | None]:
         folder; None where the set is not here.
     """
     return {name: _where(name, find(name)) for name in CATALOGUE}
+
+
+def remedy(name: str) -> str:
+    """What to do, in one line, where a data set is not here."""
+    entry = entry_of(name)
+    if entry.reader == "scikit-learn":
+        return "comes with scikit-learn: python3 -m sparsecourse setup"
+    if not entry.homes:
+        file = entry.packings[0][0][0]
+        return f"no public home; put {file} into a folder of SPARSECOURSE_DATA"
+    return f"python3 -m sparsecourse data fetch {name}"
 
 
 def in_cache(name: str, path: Path) -> bool:

@@ -1,12 +1,14 @@
 """The commands as typed, each in a process of its own."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from sparsecourse.cli import lab, main, split_at_dashes
+from sparsecourse.cli import lab, main, setup, split_at_dashes
 from sparsecourse.cli.requirements import ROOT
 
 
@@ -25,8 +27,6 @@ def run(*arguments, bare=False, **variables):
 @pytest.fixture
 def fresh_clone(tmp_path):
     """The tracked package and pyproject.toml alone, so that no .venv is found."""
-    import shutil
-
     for name in ("sparsecourse", "pyproject.toml"):
         source = ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -134,6 +134,71 @@ def test_what_the_user_passes_on_wins():
     assert "--ServerApp.port=9999" in command
     assert "--no-browser" in command
     assert command[-1] == "--debug"
+
+
+@pytest.mark.parametrize("short", lab.SHORT_NAMES)
+def test_short_names_of_settings_win_too(short):
+    command = lab.server_command(ROOT, 8888, False, [f"{short}=x"])
+    long_name = lab.SHORT_NAMES[short]
+    assert not [argument for argument in command if argument.startswith(long_name)]
+
+
+def test_a_port_that_does_not_exist_is_refused():
+    ended = run("lab", "--port", "99999")
+    assert ended.returncode == 2
+    assert "99999 is not in 0..65535" in ended.stderr
+
+
+def test_root_is_allowed_and_kernels_find_the_package(monkeypatch):
+    monkeypatch.setattr(lab.os, "geteuid", lambda: 0, raising=False)
+    assert "--allow-root" in lab.server_command(ROOT, None, False, [])
+    monkeypatch.setattr(lab.os, "geteuid", lambda: 1000, raising=False)
+    assert "--allow-root" not in lab.server_command(ROOT, None, False, [])
+    assert lab.server_environment()["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
+
+
+def test_a_terminal_without_ticks_gets_question_marks():
+    ended = run("doctor", **os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert ended.returncode == 0, ended.stderr
+    assert "? Python 3." in ended.stdout
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    command = f"{sys.executable} -m sparsecourse data list | head -1"
+    ended = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert ended.stdout.startswith("digits")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_that_may_not_be_written_is_a_sentence(monkeypatch, capsys):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied", "/course/.venv.lock")
+
+    monkeypatch.setattr(setup.environment, "enter", refuse)
+    assert main(["setup"]) == 1
+    printed = capsys.readouterr().err
+    assert "/course/.venv.lock: Permission denied" in printed
+    assert "What to do" in printed
+
+
+def test_a_fetch_fails_when_one_of_several_sets_fails():
+    ended = run("data", "fetch", "nothing", "digits")
+    assert ended.returncode == 1
+    assert "digits: verified (scikit-learn)" in ended.stdout
+
+
+def test_a_set_without_a_public_home_is_not_said_to_be_fetched(fresh_clone, monkeypatch):
+    monkeypatch.delenv("SPARSECOURSE_DATA", raising=False)
+    ended = run("data", "list", bare=True, cwd=fresh_clone)
+    assert "no public home; put riboflavin.npz" in ended.stdout
+    assert "fetch mnist" in ended.stdout
+
+
+def test_extras_may_be_written_with_spaces(monkeypatch):
+    asked = []
+    monkeypatch.setattr(setup.environment, "enter", lambda extras, *a, **k: asked.append(extras))
+    assert main(["setup", "--extras", "test, grade,"]) == 0
+    assert asked == [["test", "grade"]]
 
 
 def test_settings_of_the_course_are_added_to_those_of_the_user(monkeypatch):

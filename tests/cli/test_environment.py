@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import venv
 
 import pytest
 
@@ -31,15 +32,20 @@ def clone(tmp_path):
     return Environment(tmp_path)
 
 
+def make_venv(folder):
+    """An environment such as a user makes, without pip: it takes a tenth of the time."""
+    venv.create(folder, with_pip=False)
+
+
 @pytest.fixture
 def pip(monkeypatch):
     """Commands given to pip; each installs what the extras ask for."""
     commands = []
     run = environment._run_visibly
 
-    def stub(command, cwd):
+    def stub(command, cwd, lock=None):
         if "pip" not in command:
-            return run([*command, "--without-pip"], cwd)
+            return run([*command, "--without-pip"], cwd, lock)
         commands.append(command)
         names = ["one"] + ["two"] * ("more" in command[command.index("--editable") + 1])
         site = environment.site_packages(cwd / ".venv")[0]
@@ -87,7 +93,7 @@ def test_without_network_a_changed_pyproject_that_asks_for_nothing_new_is_no_obs
     clone.install([])
     (clone.root / "pyproject.toml").write_text(PYPROJECT + "# changed\n")
 
-    def fail(command, cwd):
+    def fail(command, cwd, lock):
         raise explain_failure(command, 1, "NewConnectionError")
 
     monkeypatch.setattr(environment, "_run_visibly", fail)
@@ -123,7 +129,7 @@ def test_an_interrupted_install_is_built_again_from_nothing(clone, pip, monkeypa
 
 
 def test_an_environment_of_the_user_is_completed_not_emptied(clone, pip):
-    environment._run_visibly([sys.executable, "-m", "venv", str(clone.venv)], clone.root)
+    make_venv(clone.venv)
     (clone.venv / "notes.txt").write_text("mine")
     assert clone.why_not_ready([]) == "missing: one>=1 (not installed)"
     clone.install([])
@@ -137,7 +143,7 @@ def test_an_interrupted_install_into_an_environment_of_the_user_empties_nothing(
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    environment._run_visibly([sys.executable, "-m", "venv", str(clone.venv)], clone.root)
+    make_venv(clone.venv)
     (clone.venv / "notes.txt").write_text("mine")
     with monkeypatch.context() as patch:
         patch.setattr(Environment, "_pip_install", interrupted)
@@ -159,12 +165,67 @@ def test_an_environment_that_is_not_ready_is_mended_from_outside(monkeypatch):
         calls.append(command)
         raise ReplacedError
 
+    monkeypatch.delenv(environment.ENTERED, raising=False)
+
     monkeypatch.setattr(Environment, "is_current", lambda self: True)
     monkeypatch.setattr(Environment, "why_not_ready", lambda self, extras: "interrupted")
     monkeypatch.setattr(environment, "replace_process", replace)
     with pytest.raises(ReplacedError):
         environment.enter([], ["lab"])
     assert calls == [[sys._base_executable, "-m", "sparsecourse", "lab"]]
+
+
+def test_an_environment_whose_python_is_gone_is_built_again(clone, pip):
+    clone.install([])
+    venv_python(clone.venv).unlink()
+    (clone.venv / "left_over").mkdir()
+    assert clone.why_not_ready([]) == "there is no .venv yet"
+    clone.install([])
+    assert clone.why_not_ready([]) is None
+    assert not (clone.venv / "left_over").exists()
+
+
+def test_a_file_in_the_way_is_named(clone):
+    clone.venv.write_text("")
+    with pytest.raises(SetupError, match=r"\.venv is not a folder"):
+        clone.install([])
+
+
+def test_an_emptied_environment_keeps_its_record(clone, pip):
+    clone.install([])
+    clone._empty_venv()
+    assert [path.name for path in clone.venv.iterdir()] == [clone.record_file.name]
+
+
+def test_pip_holds_the_lock_when_its_parent_is_killed(clone):
+    """kill -9 leaves pip running: a second start must not take the folder away under it."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom sparsecourse.cli import environment\n"
+        "clone = environment.Environment(Path(sys.argv[1]))\n"
+        "waits_for_end_of_input = [sys.executable, '-c', \"print('up', flush=True); input()\"]\n"
+        "with clone._lock() as lock:\n"
+        "    environment._run_visibly(waits_for_end_of_input, clone.root, lock)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(clone.root)],
+        cwd=environment.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as parent:
+        assert parent.stdout.readline() == "up\n"
+        parent.kill()
+        parent.wait()
+        with (clone.root / ".venv.lock").open("w") as handle:
+            assert not environment._try_to_lock(handle), "its child is still at work"
+            parent.stdin.close()
+            parent.stdout.read()  # until the child has ended
+            for _ in range(1000):
+                if environment._try_to_lock(handle):
+                    break
+            else:
+                pytest.fail("the lock outlived the child")
 
 
 def test_a_moved_folder_is_installed_again(clone, pip, tmp_path):
@@ -208,10 +269,10 @@ def test_a_python_without_venv_is_told_which_package_to_install(clone, monkeypat
 def test_a_disk_without_room_is_named_before_anything_is_fetched(clone, monkeypatch):
     from collections import namedtuple
 
-    usage = namedtuple("usage", "free")(0.4e9)
+    usage = namedtuple("usage", "free")(1.9e9)
     monkeypatch.setattr(environment.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(
-        SetupError, match=r"0\.4 GB are free at .*needs about 2 GB[\s\S]*larger disk"
+        SetupError, match=r"1\.9 GB are free at .*needs about 2 GB[\s\S]*larger disk"
     ):
         clone.install([])
 
@@ -221,6 +282,9 @@ def test_a_disk_without_room_is_named_before_anything_is_fetched(clone, monkeypa
     [
         ("ERROR: [Errno 28] No space left on device", "The disk is full", "free some space"),
         ("NewConnectionError: Temporary failure in name resolution", "no network", "HTTPS_PROXY"),
+        ("ERROR: Could not find a version (from versions: none)", "no network", "HTTPS_PROXY"),
+        ("Could not fetch URL: CERTIFICATE_VERIFY_FAILED", "certificate", "PIP_CERT"),
+        ("WARNING: Retrying after ReadTimeout\nno wheel", "exit code 3:\nno wheel", "doctor"),
         ("Error: ensurepip is not available", "venv module is incomplete", "python3-venv"),
         ("a\nb\nsomething else", "failed with exit code 3:\na\nb\nsomething else", "doctor"),
     ],
@@ -233,8 +297,11 @@ def test_failures_of_pip_are_explained(printed, said, remedy):
 
 def test_a_failing_installer_is_shown_and_explained(tmp_path, capfd):
     code = "import sys; print('step 1'); sys.exit('No space left on device')"
-    with pytest.raises(SetupError, match="The disk is full"):
-        environment._run_visibly([sys.executable, "-c", code], tmp_path)
+    with (
+        (tmp_path / "lock").open("w") as lock,
+        pytest.raises(SetupError, match="The disk is full"),
+    ):
+        environment._run_visibly([sys.executable, "-c", code], tmp_path, lock)
     printed = capfd.readouterr()
     assert "step 1" in printed.out
     assert "No space left" in printed.err
@@ -259,10 +326,35 @@ def test_otherwise_the_same_command_goes_on_in_the_environment(monkeypatch):
     monkeypatch.setattr(environment, "missing", lambda extras: ["torch"])
     monkeypatch.setattr(Environment, "is_current", lambda self: False)
     monkeypatch.setattr(Environment, "install", lambda self, extras, cpu: calls.append(extras))
-    monkeypatch.setattr(environment, "replace_process", lambda command, env: calls.append(command))
+    monkeypatch.setattr(environment, "replace_process", lambda *given: calls.append(given))
     environment.enter(["test"], ["test", "--", "-k", "x"])
+    extras, (command, variables) = calls
+    assert extras == ["test"]
     python = str(venv_python(environment.ROOT / ".venv"))
-    assert calls == [["test"], [python, "-m", "sparsecourse", "test", "--", "-k", "x"]]
+    assert command == [python, "-m", "sparsecourse", "test", "--", "-k", "x"]
+    assert variables["PYTHONPATH"].split(os.pathsep)[0] == str(environment.ROOT)
+
+
+def test_going_in_and_out_ends_even_if_nothing_could_be_installed(monkeypatch):
+    """No network, pyproject changed, nothing missing: out to install, in again, and done."""
+    inside = [True]
+    steps = []
+
+    def replace(command, variables):
+        steps.append(command[0])
+        assert len(steps) < 5, "it goes round in circles"
+        inside[0] = command[0] == str(venv_python(environment.ROOT / ".venv"))
+        monkeypatch.setenv(environment.ENTERED, variables.get(environment.ENTERED, ""))
+        environment.enter([], ["lab"])
+
+    monkeypatch.setattr(Environment, "is_current", lambda self: inside[0])
+    monkeypatch.setattr(Environment, "why_not_ready", lambda self, extras: "pyproject.toml changed")
+    monkeypatch.setattr(environment, "missing", lambda extras: [] if inside[0] else ["torch"])
+    monkeypatch.setattr(Environment, "install", lambda *a, **k: None)
+    monkeypatch.setattr(environment, "replace_process", replace)
+    monkeypatch.delenv(environment.ENTERED, raising=False)
+    environment.enter([], ["lab"])
+    assert steps == [sys._base_executable, str(venv_python(environment.ROOT / ".venv"))]
 
 
 def test_the_record_is_written_whole_or_not_at_all(clone, pip):

@@ -60,6 +60,21 @@ def test_a_copy_that_is_no_clone_is_told_so(tmp_path):
         read_requirements([], root=tmp_path)
 
 
+def test_a_broken_pyproject_is_a_sentence(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    with pytest.raises(SetupError, match=r"pyproject\.toml cannot be read"):
+        read_requirements([], root=tmp_path)
+
+
+@pytest.mark.parametrize("line", ["one~=1.0", "one>=1; sys_platform=='win32'", "one==2"])
+def test_a_requirement_of_another_form_is_named(tmp_path, line):
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\nname = "x"\ndependencies = ["{line}"]\n[project.optional-dependencies]\n'
+    )
+    with pytest.raises(SetupError, match="made of >= and <"):
+        read_requirements([], root=tmp_path)
+
+
 def distribution(folder, name, version):
     path = folder / f"{name}-{version}.dist-info"
     path.mkdir()

@@ -1,11 +1,16 @@
 """`notebooks run`: stores outputs, keeps nothing that changes from run to run."""
 
+import os
+import subprocess
+import sys
+
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from sparsecourse.cli.notebooks import WIDGET_VIEW, execute_in_place
+from sparsecourse.cli.notebooks import CANONICAL_VARIABLES, WIDGET_VIEW, execute_in_place
+from sparsecourse.cli.requirements import ROOT
 
 
 def write(path, *sources):
@@ -34,3 +39,12 @@ def test_a_notebook_that_fails_is_left_as_it_was(tmp_path):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         execute_in_place(path)
     assert path.read_bytes() == before
+
+
+def test_the_command_runs_with_the_variables_of_stored_outputs(tmp_path):
+    path = tmp_path / "n.ipynb"
+    write(path, "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['PYTHONHASHSEED'])")
+    variables = {name: v for name, v in os.environ.items() if name not in CANONICAL_VARIABLES}
+    command = [sys.executable, "-m", "sparsecourse", "notebooks", "run", str(path)]
+    subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True)
+    assert nbformat.read(path, as_version=4).cells[1].outputs[0].text == "1 0\n"
