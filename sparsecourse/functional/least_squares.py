@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sparsecourse.functional.validation import design_and_target, finite_tensor
+from sparsecourse.reference.validation import count
 
 
 def solve_normal_equations(X: Tensor, y: Tensor) -> Tensor:
@@ -129,15 +130,14 @@ def gradient_descent(X: Tensor, y: Tensor, n_iter: int, step: float | None = Non
     Raises
     ------
     ValueError
-        If `n_iter` is negative, `step` is not positive, or on bad input.
+        If `n_iter` is negative or not whole, `step` is not positive, or on bad input.
 
     References
     ----------
     Nesterov, Introductory Lectures on Convex Optimization, 2004, section 2.1.5.
     """
     X, Y, is_vector = design_and_target(X, y)
-    if n_iter < 0:
-        raise ValueError(f"n_iter must be >= 0, got {n_iter}")
+    n_iter = count("n_iter", n_iter)
     if step is not None and not step > 0:
         raise ValueError(f"step must be > 0, got {step}")
     n_samples = X.shape[-2]
@@ -205,8 +205,7 @@ def polynomial_features(x: Tensor, degree: int) -> Tensor:
     Golub, Van Loan, Matrix Computations, 4th ed., section 4.6.
     """
     x = finite_tensor("x", x, least_ndim=1)
-    if not isinstance(degree, int) or degree < 0:
-        raise ValueError(f"degree must be a whole number >= 0, got {degree}")
+    degree = count("degree", degree)
     return x.unsqueeze(-1) ** torch.arange(degree + 1, device=x.device)
 
 

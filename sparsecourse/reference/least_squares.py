@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 
-from sparsecourse.reference.validation import design_and_target, finite_array
+from sparsecourse.reference.validation import count, design_and_target, finite_array
 
 Floats = NDArray[np.float64]
 EPS = np.finfo(np.float64).eps
@@ -131,15 +131,14 @@ def gradient_descent(X: ArrayLike, y: ArrayLike, n_iter: int, step: float | None
     Raises
     ------
     ValueError
-        If `n_iter` is negative, `step` is not positive, or on bad input.
+        If `n_iter` is negative or not whole, `step` is not positive, or on bad input.
 
     References
     ----------
     Nesterov, Introductory Lectures on Convex Optimization, 2004, section 2.1.5.
     """
     X, y = design_and_target(X, y)
-    if n_iter < 0:
-        raise ValueError(f"n_iter must be >= 0, got {n_iter}")
+    n_iter = count("n_iter", n_iter)
     n_samples, n_features = X.shape
     largest = np.linalg.norm(X, ord=2)
     if step is None:
@@ -204,8 +203,7 @@ def polynomial_features(x: ArrayLike, degree: int) -> Floats:
     Golub, Van Loan, Matrix Computations, 4th ed., section 4.6.
     """
     x = finite_array("x", x, ndim=(1,))
-    if not isinstance(degree, int) or degree < 0:
-        raise ValueError(f"degree must be a whole number >= 0, got {degree}")
+    degree = count("degree", degree)
     return np.stack([x**power for power in range(degree + 1)], axis=1)
 
 

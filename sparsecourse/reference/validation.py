@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -71,3 +73,31 @@ def design_and_target(
     if len(X) != len(y):
         raise ValueError(f"y must have one row per sample: X has {len(X)}, y has shape {y.shape}")
     return X, y
+
+
+def count(name: str, value: int) -> int:
+    """Check that `value` is a whole number, 0 or more.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's signature calls the argument.
+    value : int
+        A NumPy integer will do; a float will not, even if it is whole.
+
+    Returns
+    -------
+    value : int
+
+    Raises
+    ------
+    ValueError
+        If it is not whole, or negative.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number >= 0, got {value!r}") from None
+    if number < 0:
+        raise ValueError(f"{name} must be a whole number >= 0, got {value!r}")
+    return number

@@ -97,7 +97,10 @@ def test_bad_input_is_named(solve, X, y, message):
     ("call", "message"),
     [
         (lambda: ls.solve_minimum_norm(torch.ones(1, 1), torch.ones(1), rcond=-1.0), "rcond"),
-        (lambda: ls.gradient_descent(torch.ones(1, 1), torch.ones(1), -1), "n_iter must be >= 0"),
+        (
+            lambda: ls.gradient_descent(torch.ones(1, 1), torch.ones(1), -1),
+            "n_iter must be a whole number >= 0",
+        ),
         (lambda: ls.gradient_descent(torch.ones(1, 1), torch.ones(1), 1, -0.1), "step must be > 0"),
         (lambda: ls.polynomial_features(torch.ones(1), -1), "degree must be a whole number >= 0"),
         (lambda: ls.polynomial_features(torch.ones(1), 2.5), "degree must be a whole number"),

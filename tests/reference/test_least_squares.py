@@ -106,7 +106,9 @@ def test_default_rcond_is_working_precision():
 
 
 def test_polynomial_features_are_powers():
-    np.testing.assert_array_equal(ls.polynomial_features([2, 3], 3), [[1, 2, 4, 8], [1, 3, 9, 27]])
+    for degree in (3, np.int64(3)):
+        X = ls.polynomial_features([2, 3], degree)
+        np.testing.assert_array_equal(X, [[1, 2, 4, 8], [1, 3, 9, 27]])
 
 
 def test_local_sensitivity_of_a_linear_function_is_its_coefficients(rng):
@@ -131,7 +133,10 @@ def test_local_sensitivity_of_a_linear_function_is_its_coefficients(rng):
         (lambda: ls.solve_qr(np.ones((0, 2)), []), r"X must not be empty, got shape \(0, 2\)"),
         (lambda: ls.solve_qr([["a"]], [1]), "X must be an array of real numbers, got list of <U1"),
         (lambda: ls.solve_minimum_norm([[1.0]], [1], rcond=1), r"rcond must be in \[0, 1\), got 1"),
-        (lambda: ls.gradient_descent([[1.0]], [1], -1), "n_iter must be >= 0, got -1"),
+        (
+            lambda: ls.gradient_descent([[1.0]], [1], -1),
+            "n_iter must be a whole number >= 0, got -1",
+        ),
         (lambda: ls.gradient_descent([[1.0]], [1], 1, step=0), "step must be > 0, got 0"),
         (lambda: ls.polynomial_features([1.0], -2), "degree must be a whole number >= 0, got -2"),
         (lambda: ls.polynomial_features([1.0], 2.5), "degree must be a whole number >= 0, got 2.5"),
