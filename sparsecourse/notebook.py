@@ -31,7 +31,7 @@ def claim(text: str, condition: bool | np.bool_, **values: float) -> None:
     condition : bool
         Whether it holds here.
     **values : float
-        The numbers it speaks of, printed to three significant digits.
+        The numbers it speaks of, printed to three significant digits or more.
 
     Raises
     ------
@@ -42,11 +42,16 @@ def claim(text: str, condition: bool | np.bool_, **values: float) -> None:
     """
     if not isinstance(condition, bool | np.bool_):
         raise TypeError(f"condition must be True or False, got {condition!r} for {text!r}")
-    numbers = ", ".join(f"{name} = {float(value):.3g}" for name, value in values.items())
+    numbers = ", ".join(f"{name} = {_short(float(value))}" for name, value in values.items())
     sentence = f"{text}  ({numbers})" if numbers else text
     if not condition:
         raise ClaimError(f"✗ does not hold here: {sentence}")
     print(f"✓ {sentence}")
+
+
+def _short(value: float) -> str:
+    """Three significant digits, or all those before the point: 0.953, 2959, 1.2e+08."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def show_source(function: Callable) -> None:

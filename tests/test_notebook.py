@@ -25,6 +25,11 @@ def test_a_true_claim_prints_a_tick_and_its_numbers(capsys):
     )
 
 
+def test_numbers_of_a_claim_are_readable(capsys):
+    notebook.claim("x", True, a=2958.6, b=0.000123456, c=123.4, d=1.25e8)
+    assert "(a = 2959, b = 0.000123, c = 123, d = 1.25e+08)" in capsys.readouterr().out
+
+
 def test_a_false_claim_raises_with_its_numbers(capsys):
     with pytest.raises(notebook.ClaimError, match=r"does not hold here: better  \(a = 2\)"):
         notebook.claim("better", False, a=2)

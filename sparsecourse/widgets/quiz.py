@@ -63,7 +63,7 @@ class Quiz(widgets.VBox):
         """Add the question as text, for pages without a kernel."""
         data = super()._repr_mimebundle_(**kwargs)
         lines = [f"**Predict first.** {self.question}", ""]
-        lines += [f"- ○ {choice['text']}" for choice in self.choices]
+        lines += [f"○ {choice['text']}  " for choice in self.choices]
         lines += ["", "*Run this cell to answer.*"]
         data["text/markdown"] = "\n".join(lines)
         data["text/plain"] = self.question
