@@ -76,3 +76,28 @@ def design_and_target(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
     if (Y.dtype, Y.device) != (X.dtype, X.device):
         raise ValueError(f"y must be {X.dtype} on {X.device} like X, got {Y.dtype} on {Y.device}")
     return X, Y, is_vector
+
+
+def penalty(lam: float | Tensor, like: Tensor) -> Tensor:
+    """Check one or more regularisation strengths, and bring them to the dtype and device of data.
+
+    Parameters
+    ----------
+    lam : float or Tensor, >= 0
+    like : Tensor
+        The data that they will be used with.
+
+    Returns
+    -------
+    lam : Tensor, 0-D for a single number
+
+    Raises
+    ------
+    ValueError
+        As `finite_tensor`, and if a value is negative.
+    """
+    values = torch.as_tensor(lam, dtype=like.dtype, device=like.device)
+    finite_tensor("lam", values, least_ndim=0)
+    if (values < 0).any():
+        raise ValueError(f"lam must be >= 0, got {values.min().item()}")
+    return values

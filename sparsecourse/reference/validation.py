@@ -101,3 +101,25 @@ def count(name: str, value: int) -> int:
     if number < 0:
         raise ValueError(f"{name} must be a whole number >= 0, got {value!r}")
     return number
+
+
+def penalty(lam: ArrayLike) -> NDArray[np.float64]:
+    """Check one or more regularisation strengths.
+
+    Parameters
+    ----------
+    lam : float or array_like, >= 0
+
+    Returns
+    -------
+    lam : ndarray of float64; 0-D for a single number
+
+    Raises
+    ------
+    ValueError
+        As `finite_array`, and if a value is negative.
+    """
+    values = finite_array("lam", lam, ndim=tuple(range(33)))
+    if (values < 0).any():
+        raise ValueError(f"lam must be >= 0, got {values.min()}")
+    return values

@@ -84,6 +84,34 @@ def quadratic_and_steps(draw):
     return (lambda x: (x**2).sum(-1) + x[..., 0]), rng.normal(size=p), step
 
 
+@st.composite
+def numbers(draw, groups=False):
+    """Numbers around the threshold, zeros and large ones among them; one lam or one for each."""
+    rng = np.random.default_rng(draw(seeds))
+    shape = draw(st.sampled_from([(1,), (7,), (3, 4), (2, 3, 5)]))
+    w = rng.normal(size=shape) * draw(st.sampled_from([1e-3, 1.0, 1e6]))
+    w[rng.random(size=shape) < 0.2] = 0
+    size = np.abs(w).max() + 1e-3
+    lam_shape = draw(st.sampled_from([(), shape[:-1] if groups else shape]))
+    return w, size * rng.uniform(0, 1.2, size=lam_shape)
+
+
+@st.composite
+def vector_and_exponent(draw):
+    w, _ = draw(numbers())
+    return w, draw(st.sampled_from([0.25, 0.5, 1, 1.5, 2, 4, np.inf]))
+
+
+@st.composite
+def ridge_problem(draw, many_lams=False, least_lam=0.0):
+    """Any shape and rank; lam from weak to strong."""
+    X, y, _ = draw(any_rank())
+    rng = np.random.default_rng(draw(seeds))
+    if many_lams:
+        return X, y, np.append(rng.uniform(0, 3, size=draw(st.integers(1, 4))), 0.0)
+    return X, y, least_lam + float(draw(st.sampled_from([0.0, 0.01, 1.0, 100.0])))
+
+
 def fitted_values(b, arguments):
     return arguments[0] @ b
 
@@ -96,4 +124,14 @@ CASES: dict[str, Case] = {
     "least_squares.condition_number": Case(conditioned()),
     "least_squares.polynomial_features": Case(points_and_degree(), rtol=1e-13),
     "least_squares.local_sensitivity": Case(quadratic_and_steps()),
+    "norms.lp_norm": Case(vector_and_exponent(), rtol=1e-12),
+    "norms.l0_norm": Case(numbers().map(lambda drawn: drawn[:1]), rtol=0),
+    "norms.soft_threshold": Case(numbers(), rtol=1e-14),
+    "norms.hard_threshold": Case(numbers(), rtol=0),
+    "norms.half_threshold": Case(numbers(), rtol=1e-12),
+    "norms.group_soft_threshold": Case(numbers(groups=True), rtol=1e-13),
+    "ridge.closed_form": Case(ridge_problem(least_lam=0.01)),
+    "ridge.svd_form": Case(ridge_problem()),
+    "ridge.path": Case(ridge_problem(many_lams=True)),
+    "ridge.degrees_of_freedom": Case(ridge_problem().map(lambda drawn: (drawn[0], drawn[2]))),
 }
