@@ -1,0 +1,43 @@
+"""What an iterative solver returns, and how it says that it did not arrive."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver used up its iterations; the message states the gap that it reached."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients, and the certificate of how good they are.
+
+    Attributes
+    ----------
+    coef : ndarray, shape (n_features,)
+    gap : float
+        How far the objective can be from its minimum, relative to ||y||^2 / (2n), the objective
+        at zero (absolute where y = 0).
+    n_iter : int
+        Iterations, or sweeps over all coefficients, that were made.
+    """
+
+    coef: NDArray[np.float64]
+    gap: float
+    n_iter: int
+
+    def warn_unless(self, tol: float) -> Solution:
+        """Return the solution itself, after a ConvergenceWarning if its gap exceeds `tol`."""
+        if self.gap > tol:
+            warnings.warn(
+                f"not converged after {self.n_iter} iterations: gap {self.gap:.1e}, asked for "
+                f"{tol:.1e}; raise max_iter, or take a larger lam",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
