@@ -67,6 +67,19 @@ def test_from_lambda_max_on_the_solution_is_exactly_zero_and_just_below_it_is_no
     assert solve(X, y, 0.99 * top).coef.any()
 
 
+def test_lambda_max_does_not_depend_on_the_sign():
+    X, y = np.array([[1.0, 2.0], [1.0, -2.0]]), np.array([1.0, 0.0])
+    assert lasso.lambda_max(X, y) == lasso.lambda_max(-X, y) == 1.0
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_the_start_is_left_as_it_was(solve):
+    X, y = problem()
+    start = np.ones(6)
+    solve(X, y, 0.1, b0=start)
+    np.testing.assert_array_equal(start, 1)
+
+
 def test_the_gap_is_never_negative_and_bounds_the_distance_to_the_minimum():
     X, y = problem()
     lam = lasso.lambda_max(X, y) / 10
