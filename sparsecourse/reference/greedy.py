@@ -78,7 +78,7 @@ def omp(X: ArrayLike, y: ArrayLike, k: int) -> Floats:
     for _ in range(k):
         residual = y - X @ b
         correlation = np.abs(X.T @ residual) / np.where(length > 0, length, 1)
-        correlation[chosen] = 0
+        correlation[chosen] = 0  # but for rounding
         best = int(correlation.argmax())
         # What is left is rounding: a column chosen for it would mean nothing.
         if correlation[best] <= len(y) * np.finfo(np.float64).eps * np.linalg.norm(y):

@@ -324,7 +324,7 @@ def _prepare(
     X, y = _one_target(X, y)
     if not tol > 0:
         raise ValueError(f"tol must be > 0, got {tol}")
-    start = np.zeros(X.shape[1]) if b0 is None else _coefficients(X, b0).copy()
+    start = np.zeros(X.shape[1]) if b0 is None else _coefficients(X, b0)
     return X, y, float(penalty(lam)), start
 
 

@@ -104,6 +104,8 @@ def test_keep_largest_keeps_k_also_among_ties():
     np.testing.assert_array_equal(greedy.keep_largest([1, -3, 2], 2), [0, -3, 2])
     np.testing.assert_array_equal(greedy.keep_largest([2, -2, 2, 1], 2), [2, -2, 0, 0])
     np.testing.assert_array_equal(greedy.keep_largest([1.0, 2.0], 0), [0, 0])
+    many = greedy.keep_largest(np.ones(1000), 10)
+    np.testing.assert_array_equal(np.flatnonzero(many), np.arange(10))
 
 
 @pytest.mark.parametrize(
