@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsecourse.reference.least_squares import solve_minimum_norm
-from sparsecourse.reference.validation import count, design_and_target, finite_array
+from sparsecourse.reference.validation import count, design_and_one_target, finite_array
 
 Floats = NDArray[np.float64]
 SUBSETS_AT_MOST = 200_000
@@ -152,9 +152,7 @@ def iht(X: ArrayLike, y: ArrayLike, k: int, n_iter: int = 100) -> Floats:
 
 
 def _prepare(X: ArrayLike, y: ArrayLike, k: int) -> tuple[Floats, Floats, int]:
-    X, y = design_and_target(X, y)
-    if y.ndim != 1:
-        raise ValueError(f"y must be 1-D, got shape {y.shape}: solve for one target at a time")
+    X, y = design_and_one_target(X, y)
     return X, y, _in_range(k, X.shape[1])
 
 

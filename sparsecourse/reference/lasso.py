@@ -13,7 +13,7 @@ from sparsecourse.reference.convergence import Solution
 from sparsecourse.reference.norms import soft_threshold
 from sparsecourse.reference.validation import (
     count,
-    design_and_target,
+    design_and_one_target,
     finite_array,
     penalty,
 )
@@ -45,7 +45,7 @@ def lambda_max(X: ArrayLike, y: ArrayLike) -> float:
     Friedman, Hastie, Tibshirani, Regularization paths for generalized linear models via
     coordinate descent, JSS 2010, section 2.5.
     """
-    X, y = _one_target(X, y)
+    X, y = design_and_one_target(X, y)
     return float(np.abs(X.T @ y).max() / len(y))
 
 
@@ -72,7 +72,7 @@ def objective(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
     ----------
     Tibshirani, Regression shrinkage and selection via the lasso, JRSS B 1996.
     """
-    X, y = _one_target(X, y)
+    X, y = design_and_one_target(X, y)
     b = _coefficients(X, b)
     residual = y - X @ b
     return float(residual @ residual / (2 * len(y)) + penalty(lam) * np.abs(b).sum())
@@ -108,7 +108,7 @@ def duality_gap(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
     Kim et al., An interior-point method for large-scale l1-regularized least squares, IEEE
     J-STSP 2007, section III.
     """
-    X, y = _one_target(X, y)
+    X, y = design_and_one_target(X, y)
     b = _coefficients(X, b)
     n = len(y)
     residual = y - X @ b
@@ -304,13 +304,6 @@ def path(
     return solutions
 
 
-def _one_target(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-    X, y = design_and_target(X, y)
-    if y.ndim != 1:
-        raise ValueError(f"y must be 1-D, got shape {y.shape}: solve for one target at a time")
-    return X, y
-
-
 def _coefficients(X: Floats, b: ArrayLike) -> Floats:
     b = finite_array("b", b, ndim=(1,))
     if len(b) != X.shape[1]:
@@ -321,7 +314,7 @@ def _coefficients(X: Floats, b: ArrayLike) -> Floats:
 def _prepare(
     X: ArrayLike, y: ArrayLike, lam: float, tol: float, b0: ArrayLike | None
 ) -> tuple[Floats, Floats, float, Floats]:
-    X, y = _one_target(X, y)
+    X, y = design_and_one_target(X, y)
     if not tol > 0:
         raise ValueError(f"tol must be > 0, got {tol}")
     start = np.zeros(X.shape[1]) if b0 is None else _coefficients(X, b0)

@@ -75,6 +75,31 @@ def design_and_target(
     return X, y
 
 
+def design_and_one_target(
+    X: ArrayLike, y: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `design_and_target`, for solvers of one problem at a time.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+    y : array_like, shape (n_samples,)
+
+    Returns
+    -------
+    X, y : ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        As `design_and_target`, and if `y` has several targets.
+    """
+    X, y = design_and_target(X, y)
+    if y.ndim != 1:
+        raise ValueError(f"y must be 1-D, got shape {y.shape}: solve for one target at a time")
+    return X, y
+
+
 def count(name: str, value: int) -> int:
     """Check that `value` is a whole number, 0 or more.
 
