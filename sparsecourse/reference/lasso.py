@@ -152,18 +152,20 @@ def coordinate_descent(
     Raises
     ------
     ValueError
-        If `lam` is negative, `tol` is not positive, or on bad input.
+        If `lam` is negative, `tol` is not positive, `max_iter` is negative or not whole, or on bad
+        input.
 
     References
     ----------
-    Friedman et al., Pathwise coordinate optimization, AOAS 2007, section 2.1.
+    Friedman et al., Pathwise coordinate optimization, AOAS 2007, section 2.
     """
     X, y, lam, b = _prepare(X, y, lam, tol, b0)
+    max_iter = count("max_iter", max_iter)
     n, p = X.shape
     scale = np.sum(X**2, axis=0) / n
     residual = y - X @ b
     gap, sweeps = duality_gap(X, y, b, lam), 0
-    while gap > tol and sweeps < count("max_iter", max_iter):
+    while gap > tol and sweeps < max_iter:
         for j in range(p):
             if scale[j] == 0:  # an empty column explains nothing
                 continue
@@ -204,7 +206,8 @@ def ista(
     Raises
     ------
     ValueError
-        If `lam` is negative, `tol` is not positive, or on bad input.
+        If `lam` is negative, `tol` is not positive, `max_iter` is negative or not whole, or on bad
+        input.
 
     References
     ----------
@@ -212,9 +215,10 @@ def ista(
     eq. (1.4).
     """
     X, y, lam, b = _prepare(X, y, lam, tol, b0)
+    max_iter = count("max_iter", max_iter)
     step = _step_length(X)
     gap, steps = duality_gap(X, y, b, lam), 0
-    while gap > tol and steps < count("max_iter", max_iter):
+    while gap > tol and steps < max_iter:
         b = _proximal_step(X, y, lam, b, step)
         steps += 1
         gap = duality_gap(X, y, b, lam)
@@ -249,7 +253,8 @@ def fista(
     Raises
     ------
     ValueError
-        If `lam` is negative, `tol` is not positive, or on bad input.
+        If `lam` is negative, `tol` is not positive, `max_iter` is negative or not whole, or on bad
+        input.
 
     References
     ----------
@@ -257,10 +262,11 @@ def fista(
     eqs. (4.1) to (4.3).
     """
     X, y, lam, b = _prepare(X, y, lam, tol, b0)
+    max_iter = count("max_iter", max_iter)
     step = _step_length(X)
     beyond, t = b, 1.0
     gap, steps = duality_gap(X, y, b, lam), 0
-    while gap > tol and steps < count("max_iter", max_iter):
+    while gap > tol and steps < max_iter:
         before, b = b, _proximal_step(X, y, lam, beyond, step)
         t_before, t = t, (1 + np.sqrt(1 + 4 * t**2)) / 2
         beyond = b + (t_before - 1) / t * (b - before)

@@ -103,6 +103,20 @@ def test_without_network_a_changed_pyproject_that_asks_for_nothing_new_is_no_obs
     assert clone.why_not_ready([]) == "pyproject.toml changed", "the next start tries again"
 
 
+def test_without_network_a_pyproject_that_asks_for_something_new_is_an_obstacle(
+    clone, pip, monkeypatch
+):
+    clone.install([])
+    (clone.root / "pyproject.toml").write_text(PYPROJECT.replace("one>=1", "one>=2"))
+
+    def fail(command, cwd, lock):
+        raise explain_failure(command, 1, "NewConnectionError")
+
+    monkeypatch.setattr(environment, "_run_visibly", fail)
+    with pytest.raises(SetupError, match="no network"):
+        clone.install([])
+
+
 def test_an_extra_is_added_and_stays(clone, pip):
     clone.install([])
     assert clone.why_not_ready(["more"]) == "missing: two>=2 (not installed)"

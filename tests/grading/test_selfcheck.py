@@ -59,6 +59,18 @@ def test_a_wrong_answer_is_told_input_expectation_and_hint():
     assert caught.value._render_traceback_() == message.splitlines()
 
 
+def test_a_short_array_is_shown_whole(tmp_path, monkeypatch):
+    x = np.arange(30.0)
+    case = {"inputs": {"x": encode(x)}, "expected": encode(2 * x)}
+    check = {"hint": "", "rtol": 1e-6, "atol": 1e-8, "cases": [case]}
+    (tmp_path / "cases.json").write_text(json.dumps({"double": check}))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WrongAnswer) as caught:
+        self_check(named("double", lambda x: x))
+    assert "..." not in str(caught.value)
+    assert "17., 18., 19." in str(caught.value)
+
+
 @pytest.mark.usefixtures("exercise")
 def test_what_is_not_written_yet_is_not_called_wrong():
     def double(x):

@@ -181,6 +181,10 @@ def test_what_did_not_converge_warns_with_its_gap_and_keeps_the_iterate():
         (lambda: lasso.coordinate_descent([[1.0]], [1], -1), "lam must be >= 0, got -1"),
         (lambda: lasso.fista([[1.0]], [1], 1, tol=0), "tol must be > 0, got 0"),
         (lambda: lasso.ista([[1.0]], [1], 0.1, max_iter=-1), "max_iter must be a whole number"),
+        # also where the start is the solution, and no iteration is needed
+        (lambda: lasso.coordinate_descent([[1.0]], [1], 2, max_iter=-1), "max_iter must be"),
+        (lambda: lasso.ista([[1.0]], [1], 2, max_iter=2.5), "max_iter must be"),
+        (lambda: lasso.fista([[1.0]], [1], 2, max_iter=-1), "max_iter must be"),
         (lambda: lasso.ista([[1.0]], [[1.0, 2.0]], 1), "y must be 1-D"),
         (lambda: lasso.duality_gap([[1.0]], [1], [1, 2], 1), r"b must have shape \(1,\)"),
         (lambda: lasso.coordinate_descent([[1.0]], [1], 1, b0=[np.nan]), "b must be finite"),
