@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,7 +37,8 @@ def finite_tensor(name: str, value: Tensor, least_ndim: int) -> Tensor:
         raise ValueError(f"{name} must be at least {least_ndim}-D, got shape {shape}")
     if value.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {shape}")
-    if not torch.isfinite(value).all():
+    # One pass and no copy: NaN and inf both show in the extremes.
+    if not all(math.isfinite(extreme) for extreme in torch.aminmax(value)):
         at = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
         raise ValueError(f"{name} must be finite, got {value[at].item()} at index {at}")
     return value
@@ -78,6 +81,32 @@ def design_and_target(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
     return X, Y, is_vector
 
 
+def one_design_and_target(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """As `design_and_target`, for solvers of one problem at a time.
+
+    Parameters
+    ----------
+    X : Tensor, shape (n_samples, n_features)
+    y : Tensor, shape (n_samples,)
+
+    Returns
+    -------
+    X, y : Tensor, unchanged
+
+    Raises
+    ------
+    ValueError
+        As `design_and_target`, and if there is a batch or several targets.
+    """
+    design_and_target(X, y)
+    if X.ndim != 2 or y.ndim != 1:
+        raise ValueError(
+            f"X must be 2-D and y 1-D, got shapes {tuple(X.shape)} and {tuple(y.shape)}: solve "
+            "one problem at a time"
+        )
+    return X, y
+
+
 def penalty(lam: float | Tensor, like: Tensor) -> Tensor:
     """Check one or more regularisation strengths, and bring them to the dtype and device of data.
 
@@ -101,3 +130,36 @@ def penalty(lam: float | Tensor, like: Tensor) -> Tensor:
     if (values < 0).any():
         raise ValueError(f"lam must be >= 0, got {values.min().item()}")
     return values
+
+
+def coefficients(name: str, b: Tensor, X: Tensor, is_vector: bool) -> Tensor:
+    """Check that `b` has one entry for each column of `X`, and bring it to columns.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's signature calls the argument.
+    b : Tensor, shape (..., n_features) or (..., n_features, n_targets)
+    X : Tensor, shape (..., n_samples, n_features)
+    is_vector : bool
+        Whether the target is a vector, so that `b` must be one.
+
+    Returns
+    -------
+    B : Tensor, shape (..., n_features, n_targets)
+
+    Raises
+    ------
+    ValueError
+        As `finite_tensor`, and if shape, dtype or device do not match `X`.
+    """
+    finite_tensor(name, b, least_ndim=1)
+    B = b.unsqueeze(-1) if is_vector else b
+    if B.ndim != X.ndim or (*B.shape[:-2], B.shape[-2]) != (*X.shape[:-2], X.shape[-1]):
+        expected = (*X.shape[:-2], X.shape[-1]) + (() if is_vector else ("n_targets",))
+        raise ValueError(f"{name} must have shape {expected}, got {tuple(b.shape)}")
+    if (B.dtype, B.device) != (X.dtype, X.device):
+        raise ValueError(
+            f"{name} must be {X.dtype} on {X.device} like X, got {B.dtype} on {B.device}"
+        )
+    return B

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+Array = TypeVar("Array")  # of NumPy or, in functional/, of PyTorch
 
 
 class ConvergenceWarning(UserWarning):
@@ -14,24 +14,25 @@ class ConvergenceWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Generic[Array]):
     """Coefficients, and the certificate of how good they are.
 
     Attributes
     ----------
-    coef : ndarray, shape (n_features,)
+    coef : ndarray or Tensor, shape (n_features,)
+        With a column each, where there are several targets.
     gap : float
         How far the objective can be from its minimum, relative to ||y||^2 / (2n), the objective
-        at zero (absolute where y = 0).
+        at zero (absolute where y = 0). Of several targets, the largest.
     n_iter : int
         Iterations, or sweeps over all coefficients, that were made.
     """
 
-    coef: NDArray[np.float64]
+    coef: Array
     gap: float
     n_iter: int
 
-    def warn_unless(self, tol: float) -> Solution:
+    def warn_unless(self, tol: float) -> Solution[Array]:
         """Return the solution itself, after a ConvergenceWarning if its gap exceeds `tol`."""
         if self.gap > tol:
             warnings.warn(

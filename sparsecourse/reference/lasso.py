@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from sparsecourse.reference.convergence import Solution
 from sparsecourse.reference.norms import soft_threshold
 from sparsecourse.reference.validation import (
+    coefficients,
     count,
     design_and_one_target,
     finite_array,
     penalty,
+    positive,
 )
 
 Floats = NDArray[np.float64]
@@ -73,7 +75,7 @@ def objective(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
     Tibshirani, Regression shrinkage and selection via the lasso, JRSS B 1996.
     """
     X, y = design_and_one_target(X, y)
-    b = _coefficients(X, b)
+    b = coefficients(X, b)
     residual = y - X @ b
     return float(residual @ residual / (2 * len(y)) + penalty(lam) * np.abs(b).sum())
 
@@ -109,7 +111,7 @@ def duality_gap(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
     J-STSP 2007, section III.
     """
     X, y = design_and_one_target(X, y)
-    b = _coefficients(X, b)
+    b = coefficients(X, b)
     n = len(y)
     residual = y - X @ b
     steepest = np.abs(X.T @ residual).max()
@@ -126,7 +128,7 @@ def coordinate_descent(
     tol: float = 1e-6,
     max_iter: int = 1000,
     b0: ArrayLike | None = None,
-) -> Solution:
+) -> Solution[Floats]:
     """Minimise over one coefficient at a time, in turn, until the duality gap is below `tol`.
 
     For column j, with all other coefficients fixed, the problem is the one of a single variable:
@@ -185,7 +187,7 @@ def ista(
     tol: float = 1e-6,
     max_iter: int = 10000,
     b0: ArrayLike | None = None,
-) -> Solution:
+) -> Solution[Floats]:
     """Gradient step on the smooth part, soft threshold for the other, again and again.
 
     Parameters
@@ -232,7 +234,7 @@ def fista(
     tol: float = 1e-6,
     max_iter: int = 10000,
     b0: ArrayLike | None = None,
-) -> Solution:
+) -> Solution[Floats]:
     """As `ista`, but step from a point beyond the last iterate, in the direction it came.
 
     Parameters
@@ -277,7 +279,7 @@ def fista(
 
 def path(
     X: ArrayLike, y: ArrayLike, lams: ArrayLike, tol: float = 1e-6, max_iter: int = 1000
-) -> list[Solution]:
+) -> list[Solution[Floats]]:
     """Solutions for many lam by coordinate descent, each started from the one before.
 
     Parameters
@@ -303,27 +305,19 @@ def path(
     Friedman, Hastie, Tibshirani, Regularization paths for generalized linear models via
     coordinate descent, JSS 2010, section 2.5.
     """
-    solutions: list[Solution] = []
+    solutions: list[Solution[Floats]] = []
     for lam in finite_array("lams", lams, ndim=(1,)):
         start = solutions[-1].coef if solutions else None
         solutions.append(coordinate_descent(X, y, float(lam), tol, max_iter, start))
     return solutions
 
 
-def _coefficients(X: Floats, b: ArrayLike) -> Floats:
-    b = finite_array("b", b, ndim=(1,))
-    if len(b) != X.shape[1]:
-        raise ValueError(f"b must have shape ({X.shape[1]},) like a row of X, got {b.shape}")
-    return b
-
-
 def _prepare(
     X: ArrayLike, y: ArrayLike, lam: float, tol: float, b0: ArrayLike | None
 ) -> tuple[Floats, Floats, float, Floats]:
     X, y = design_and_one_target(X, y)
-    if not tol > 0:
-        raise ValueError(f"tol must be > 0, got {tol}")
-    start = np.zeros(X.shape[1]) if b0 is None else _coefficients(X, b0)
+    positive("tol", tol)
+    start = np.zeros(X.shape[1]) if b0 is None else coefficients(X, b0)
     return X, y, float(penalty(lam)), start
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Groups = Sequence[Sequence[int]]
 
 
 def finite_array(name: str, value: ArrayLike, ndim: tuple[int, ...]) -> NDArray[np.float64]:
@@ -128,6 +131,75 @@ def count(name: str, value: int) -> int:
     return number
 
 
+def positive(name: str, value: float) -> float:
+    """Check that `value` is a number above zero.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's signature calls the argument.
+    value : float
+
+    Returns
+    -------
+    value : float
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if not value > 0:
+        raise ValueError(f"{name} must be > 0, got {value}")
+    return float(value)
+
+
+def fraction(name: str, value: float) -> float:
+    """Check that `value` is a number from 0 to 1.
+
+    Parameters
+    ----------
+    name : str
+        What the caller's signature calls the argument.
+    value : float
+
+    Returns
+    -------
+    value : float
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    return float(value)
+
+
+def coefficients(X: NDArray[np.float64], b: ArrayLike) -> NDArray[np.float64]:
+    """Check that `b` has one entry for each column of `X`.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_samples, n_features)
+    b : array_like, shape (n_features,)
+
+    Returns
+    -------
+    b : ndarray of float64, a copy
+
+    Raises
+    ------
+    ValueError
+        As `finite_array`, and if its length differs.
+    """
+    b = finite_array("b", b, ndim=(1,))
+    if len(b) != X.shape[1]:
+        raise ValueError(f"b must have shape ({X.shape[1]},) like a row of X, got {b.shape}")
+    return b
+
+
 def penalty(lam: ArrayLike) -> NDArray[np.float64]:
     """Check one or more regularisation strengths.
 
@@ -148,3 +220,43 @@ def penalty(lam: ArrayLike) -> NDArray[np.float64]:
     if (values < 0).any():
         raise ValueError(f"lam must be >= 0, got {values.min()}")
     return values
+
+
+def column_groups(groups: Groups, n_features: int) -> list[NDArray[np.int64]]:
+    """Check that every column is in exactly one group.
+
+    Parameters
+    ----------
+    groups : sequence of sequences of int
+        The columns of each group.
+    n_features : int
+
+    Returns
+    -------
+    groups : list of ndarray of int64
+
+    Raises
+    ------
+    ValueError
+        If a group is empty or holds what is no column, if two groups overlap, or if a column is in
+        none. (Where groups overlap the penalty does not split into blocks, and a block cannot be
+        thresholded alone.)
+    """
+    member_of = np.full(n_features, -1)
+    checked = []
+    for i, group in enumerate(groups):
+        columns = np.asarray(group)
+        if columns.ndim != 1 or columns.size == 0 or columns.dtype.kind not in "iu":
+            raise ValueError(f"group {i} must list one or more column numbers, got {group!r}")
+        for j in columns:
+            if not 0 <= j < n_features:
+                raise ValueError(f"group {i} holds column {j}; X has columns 0 to {n_features - 1}")
+            if member_of[j] >= 0:
+                both = f"groups {member_of[j]} and {i}" if member_of[j] != i else f"group {i} twice"
+                raise ValueError(f"groups must not overlap, but column {j} is in {both}")
+            member_of[j] = i
+        checked.append(columns.astype(np.int64))
+    if (member_of < 0).any():
+        left_out = int(np.argmin(member_of))
+        raise ValueError(f"every column must be in a group, but column {left_out} is in none")
+    return checked

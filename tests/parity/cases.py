@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from sparsecourse.reference import group_lasso, lasso
+
+GAP = 1e-10  # to which solvers are run before their objectives are compared
+
 
 @dataclass(frozen=True)
 class Case:
@@ -112,11 +116,95 @@ def ridge_problem(draw, many_lams=False, least_lam=0.0):
     return X, y, least_lam + float(draw(st.sampled_from([0.0, 0.01, 1.0, 100.0])))
 
 
+@st.composite
+def at_most_k(draw, most_features=8):
+    """Any shape and rank, and the number of coefficients that may differ from zero."""
+    rng = np.random.default_rng(draw(seeds))
+    n, p = draw(st.integers(1, 20)), draw(st.integers(1, most_features))
+    X = matrix(rng, n, p, rank=draw(st.integers(1, min(n, p))))
+    return X, rng.normal(size=n), draw(st.integers(0, p))
+
+
+@st.composite
+def vector_and_number_kept(draw):
+    """Ties and zeros among the entries, and few or many of them."""
+    rng = np.random.default_rng(draw(seeds))
+    w = rng.integers(-3, 4, size=draw(st.sampled_from([1, 5, 200]))).astype(float)
+    return w, draw(st.integers(0, len(w)))
+
+
+@st.composite
+def lasso_problem(draw, point=False, solver=True, many_lams=False):
+    """Any shape and rank, the last column now and then empty; lam from strong to weak."""
+    rng = np.random.default_rng(draw(seeds))
+    n, p = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    X = matrix(rng, n, p, rank=draw(st.integers(1, min(n, p))), condition=4)
+    X[:, -1] *= draw(st.booleans())
+    y = rng.normal(size=n)
+    lam = np.abs(X.T @ y).max() / n * draw(st.sampled_from([1.5, 0.7, 0.2, 0.05]))
+    if many_lams:
+        lam = lam * np.geomspace(1, 0.2, 3)
+    if point:
+        return X, y, rng.normal(size=p), lam
+    return (X, y, lam, GAP, 10**6) if solver else (X, y)
+
+
+@st.composite
+def group_lasso_problem(draw, point=False, solver=True, many_lams=False):
+    """As `lasso_problem`, in groups of any size, with weights or without, with an l1 part or not."""
+    X, y, lam, *_ = draw(lasso_problem(many_lams=many_lams))
+    rng = np.random.default_rng(draw(seeds))
+    p = X.shape[1]
+    groups = [g.tolist() for g in np.array_split(rng.permutation(p), draw(st.integers(1, p)))]
+    weights = draw(st.sampled_from([None, rng.uniform(0.5, 2, size=len(groups))]))
+    l1_ratio = draw(st.sampled_from([0.0, 0.4, 1.0]))
+    if point:
+        return X, y, rng.normal(size=p), groups, lam, weights, l1_ratio
+    if not solver:
+        return X, y, groups, weights, l1_ratio
+    return X, y, groups, lam, weights, l1_ratio, GAP, 10**5
+
+
 def fitted_values(b, arguments):
     return arguments[0] @ b
 
 
+def lasso_objective(b, arguments):
+    """The objective at each lam and, as the unit that the gap is counted in, that at zero."""
+    X, y, lams, *_ = arguments
+    values = [
+        lasso.objective(X, y, *pair) for pair in zip(np.atleast_2d(b), np.ravel(lams), strict=True)
+    ]
+    return np.array([*values, y @ y / (2 * len(y))])
+
+
+def group_lasso_objective(b, arguments):
+    """As `lasso_objective`."""
+    X, y, groups, lams, *options, _, _ = arguments
+    values = [
+        group_lasso.objective(X, y, b_i, groups, lam, *options)
+        for b_i, lam in zip(np.atleast_2d(b), np.ravel(lams), strict=True)
+    ]
+    return np.array([*values, y @ y / (2 * len(y))])
+
+
 CASES: dict[str, Case] = {
+    "lasso.lambda_max": Case(lasso_problem(solver=False), rtol=1e-12),
+    "lasso.objective": Case(lasso_problem(point=True), rtol=1e-12),
+    "lasso.duality_gap": Case(lasso_problem(point=True), rtol=1e-12),
+    "lasso.coordinate_descent": Case(lasso_problem(), observe=lasso_objective),
+    "lasso.ista": Case(lasso_problem(), observe=lasso_objective),
+    "lasso.fista": Case(lasso_problem(), observe=lasso_objective),
+    "lasso.path": Case(lasso_problem(many_lams=True), observe=lasso_objective),
+    "group_lasso.lambda_max": Case(group_lasso_problem(solver=False), rtol=1e-12),
+    "group_lasso.objective": Case(group_lasso_problem(point=True), rtol=1e-12),
+    "group_lasso.duality_gap": Case(group_lasso_problem(point=True), rtol=1e-12),
+    "group_lasso.coordinate_descent": Case(group_lasso_problem(), observe=group_lasso_objective),
+    "group_lasso.path": Case(group_lasso_problem(many_lams=True), observe=group_lasso_objective),
+    "greedy.best_subset": Case(at_most_k(), observe=fitted_values),
+    "greedy.omp": Case(at_most_k(most_features=20), observe=fitted_values),
+    "greedy.keep_largest": Case(vector_and_number_kept(), rtol=0),
+    "greedy.iht": Case(at_most_k(most_features=20), observe=fitted_values),
     "least_squares.solve_normal_equations": Case(full_rank(), rtol=1e-10, observe=fitted_values),
     "least_squares.solve_qr": Case(full_rank(), rtol=1e-10, observe=fitted_values),
     "least_squares.solve_minimum_norm": Case(any_rank(), rtol=1e-10),
