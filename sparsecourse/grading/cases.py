@@ -1,4 +1,5 @@
-"""The cases that students see, as a JSON file beside the exercise: inputs and expected outputs."""
+"""The cases that students see, as a JSON file beside the exercise: inputs, and expected outputs
+or the certificate to apply."""
 
 from __future__ import annotations
 
@@ -36,14 +37,18 @@ def dumps(checks: list[Check]) -> str:
     """The text of the file: every check, its visible cases one a line."""
     blocks = []
     for check in checks:
-        about = {"hint": check.hint, "rtol": check.rtol, "atol": check.atol}
+        inputs_of_all = [rounded(inputs) for inputs in check.visible_inputs()]
         cases = [
-            {
-                "inputs": {name: encode(value) for name, value in inputs.items()},
-                "expected": encode(rounded(check.function(**copied(inputs)))),
-            }
-            for inputs in map(rounded, check.visible_inputs())
+            {"inputs": {name: encode(value) for name, value in inputs.items()}}
+            for inputs in inputs_of_all
         ]
+        about: dict[str, Any] = {"hint": check.hint}
+        if check.certificate is not None:
+            about |= {"certificate": check.certificate, "gap": check.gap}
+        else:
+            about |= {"rtol": check.rtol, "atol": check.atol}
+            for case, inputs in zip(cases, inputs_of_all, strict=True):
+                case["expected"] = encode(rounded(check.function(**copied(inputs))))
         lines = ",\n".join(json.dumps(case) for case in cases)
         head = json.dumps(about)[:-1]
         blocks.append(f'"{check.name}": {head}, "cases": [\n{lines}\n]}}')

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from sparsecourse.grading.certificates import CERTIFICATES
+
 Inputs = dict[str, Any]
+Judge = Callable[[Any], str | None]  # None for a right answer, else what is wrong
 VISIBLE_SEED = 0
 VISIBLE_CASES = 6
 HIDDEN_CASES = 12
@@ -44,6 +47,10 @@ class Check:
         Like `draw`, for the score only: edge shapes, ties, zeros, large values.
     rtol, atol : float
         An entry is right when ``|got - expected| <= atol + rtol |expected|``.
+    certificate : str, optional
+        A name in `CERTIFICATES`. Then an answer is not compared: it is right when its duality gap
+        is at most `gap`.
+    gap : float
     """
 
     function: Callable
@@ -54,6 +61,8 @@ class Check:
     edges: tuple[Callable[[np.random.Generator], Inputs], ...] = ()
     rtol: float = 1e-6
     atol: float = 1e-8
+    certificate: str | None = None
+    gap: float = 1e-6
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,11 +81,15 @@ class Check:
     def first_failure(self, function: Callable, cases: list[Inputs]) -> Failure | None:
         """What is wrong with `function` on the first case where it is; else None."""
         for inputs in cases:
-            expected = self.function(**copied(inputs))
-            failure = describe_failure(function, inputs, expected, self.rtol, self.atol)
+            failure = describe_failure(function, inputs, self._judge(inputs))
             if failure is not None:
                 return failure
         return None
+
+    def _judge(self, inputs: Inputs) -> Judge:
+        if self.certificate is not None:
+            return certified(self.certificate, self.gap, inputs)
+        return equal_to(self.function(**copied(inputs)), self.rtol, self.atol)
 
 
 def load_checks(folder: Path) -> list[Check]:
@@ -101,9 +114,28 @@ def copied(inputs: Inputs) -> Inputs:
     return {name: np.copy(v) if isinstance(v, np.ndarray) else v for name, v in inputs.items()}
 
 
-def describe_failure(
-    function: Callable, inputs: Inputs, expected: Any, rtol: float, atol: float
-) -> Failure | None:
+def equal_to(expected: Any, rtol: float, atol: float) -> Judge:
+    """Right is what equals `expected` within the tolerances."""
+    return lambda got: compare(got, expected, rtol, atol)
+
+
+def certified(certificate: str, gap: float, inputs: Inputs) -> Judge:
+    """Right is what has a duality gap of at most `gap`."""
+
+    def judge(got: Any) -> str | None:
+        # Any numbers of the right shape will do: the tolerance is infinite.
+        malformed = compare(got, np.zeros(inputs["X"].shape[1]), rtol=0, atol=np.inf)
+        if malformed is not None:
+            return malformed
+        reached = CERTIFICATES[certificate](np.asarray(got, dtype=np.float64), **inputs)
+        if reached <= gap:
+            return None
+        return f"the duality gap of your result is {reached:.1e}; optimal means below {gap:.0e}"
+
+    return judge
+
+
+def describe_failure(function: Callable, inputs: Inputs, judge: Judge) -> Failure | None:
     """Call `function` on one case; None if it is right, else what is wrong.
 
     Raises
@@ -125,8 +157,8 @@ def describe_failure(
     for name, value in inputs.items():
         if not np.array_equal(given[name], value, equal_nan=True):
             return Failure(f"it changed its argument {name}: work on a copy")
-    difference = compare(got, expected, rtol, atol)
-    return None if difference is None else Failure(difference, got)
+    wrong = judge(got)
+    return None if wrong is None else Failure(wrong, got)
 
 
 def compare(

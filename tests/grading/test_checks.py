@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sparsecourse.cli.requirements import ROOT
-from sparsecourse.grading.checks import Check, compare, describe_failure, load_checks
+from sparsecourse.grading.checks import Check, compare, describe_failure, equal_to, load_checks
 
 EXERCISES = {
     path.parent.name: load_checks(path.parent)
@@ -105,7 +105,7 @@ def test_a_check_that_expects_what_cannot_be_compared_is_refused():
 
 def test_arguments_with_nan_are_not_taken_for_changed():
     inputs = {"x": np.array([np.nan])}
-    assert describe_failure(lambda x: 1.0, inputs, 1.0, 1e-6, 1e-8) is None
+    assert describe_failure(lambda x: 1.0, inputs, equal_to(1.0, 1e-6, 1e-8)) is None
 
 
 def test_a_function_that_writes_into_its_argument_is_told():
@@ -113,22 +113,22 @@ def test_a_function_that_writes_into_its_argument_is_told():
         x *= 2
         return x
 
-    failure = describe_failure(doubled, {"x": np.ones(2)}, np.full(2, 2.0), 1e-6, 1e-8)
+    failure = describe_failure(doubled, {"x": np.ones(2)}, equal_to(np.full(2, 2.0), 1e-6, 1e-8))
     assert failure.what == "it changed its argument x: work on a copy"
 
 
 def test_a_function_that_raises_is_told_what():
-    failure = describe_failure(lambda x: 1 / x, {"x": 0}, 1.0, 1e-6, 1e-8)
+    failure = describe_failure(lambda x: 1 / x, {"x": 0}, equal_to(1.0, 1e-6, 1e-8))
     assert failure.what == "it raised ZeroDivisionError: division by zero"
 
 
 def test_a_function_that_exits_is_told():
-    failure = describe_failure(lambda x: sys.exit("bye"), {"x": 0}, 1.0, 1e-6, 1e-8)
+    failure = describe_failure(lambda x: sys.exit("bye"), {"x": 0}, equal_to(1.0, 1e-6, 1e-8))
     assert failure.what == "it raised SystemExit: bye"
 
 
 def test_renamed_arguments_are_told():
-    failure = describe_failure(lambda z: z, {"x": 0}, 1.0, 1e-6, 1e-8)
+    failure = describe_failure(lambda z: z, {"x": 0}, equal_to(1.0, 1e-6, 1e-8))
     assert failure.what.endswith("(keep the names of the arguments)")
 
 

@@ -121,3 +121,21 @@ def test_decode_is_the_inverse_of_encode(value):
 def test_rounding_keeps_ten_digits():
     assert rounded(1 / 3) == 0.3333333333
     assert rounded({"a": (np.array([2 / 3]), 7)})["a"][0][0] == 0.6666666667
+
+
+def test_an_optimisation_shows_its_certificate_and_no_expected_result(
+    tmp_path, monkeypatch, capsys
+):
+    inputs = {"X": np.eye(2), "y": np.array([2.0, 0.1]), "lam": 0.2}
+    case = {"inputs": {name: encode(value) for name, value in inputs.items()}}
+    check = {"hint": "more sweeps", "certificate": "lasso", "gap": 1e-6, "cases": [case]}
+    (tmp_path / "cases.json").write_text(json.dumps({"fit": check}))
+    monkeypatch.chdir(tmp_path)
+    self_check(named("fit", lambda X, y, lam: np.array([1.6, 0.0])))
+    assert "✓ fit" in capsys.readouterr().out
+    with pytest.raises(WrongAnswer) as caught:
+        self_check(named("fit", lambda X, y, lam: y))
+    message = str(caught.value)
+    assert "the duality gap of your result is" in message
+    assert "expected" not in message
+    assert "Look first: more sweeps" in message
