@@ -17,7 +17,7 @@ FLOORS = [
     {"functional"},
     {"nets", "training", "costs", "timing"},
     {"pruning", "quantization"},
-    {"widgets", "notebook", "grading", "experiments"},
+    {"widgets", "notebook", "grading", "experiments", "bench"},
     {"cli", "__main__"},
 ]
 TOP = len(FLOORS) - 1

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from sparsecourse.cli import data, doctor, lab, notebooks, release, setup, tests
+from sparsecourse.cli import bench, data, doctor, lab, notebooks, release, setup, tests
 from sparsecourse.cli.requirements import SetupError
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "data": data,
     "notebooks": notebooks,
     "release": release,
+    "bench": bench,
 }
 
 

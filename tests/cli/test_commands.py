@@ -79,7 +79,7 @@ def test_a_fetch_of_an_unknown_set_names_the_known():
 
 def test_help_lists_every_command():
     text = run("--help").stdout
-    for command in ("lab", "test", "setup", "doctor", "data", "notebooks", "release"):
+    for command in ("lab", "test", "setup", "doctor", "data", "notebooks", "release", "bench"):
         assert command in text
 
 
@@ -206,3 +206,10 @@ def test_settings_of_the_course_are_added_to_those_of_the_user(monkeypatch):
     path = lab.server_environment()["JUPYTER_CONFIG_PATH"]
     assert path.endswith("/mine")
     assert "jupyter" in path
+
+
+def test_bench_says_what_can_be_measured():
+    ended = run("bench", "solvers", "--help", bare=True)
+    assert ended.returncode == 0, ended.stderr
+    for option in ("--quick", "--seed", "--json"):
+        assert option in ended.stdout

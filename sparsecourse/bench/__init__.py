@@ -1,0 +1,1 @@
+"""Our solvers against those of others: same problems, same certificate, same machine."""
