@@ -26,9 +26,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-FIRST_UNITS = 50
+FIRST_COLUMNS = 50
+GROWTH = 1.5  # of the working set, at most, from one look to the next
 INNER_SHARE = 0.1  # the small problem is solved to this share of the gap of the whole one
-WARM_UP = 8  # accelerated steps that guess the support before the first Newton step
 INNER_ITERATIONS = 200
 STEP_LENGTHS = (1.0, 0.3)
 ROUNDING = 1e-14
@@ -145,7 +145,8 @@ class WorkingSetSolver:
             if gap <= tol * unit or n_iter >= max_iter or stuck:
                 return self.b.clone(), gap / unit, n_iter
             n_iter, least = n_iter + 1, min(gap, least)
-            room = max(FIRST_UNITS, len(self.units) // 2)
+            first = max(1, FIRST_COLUMNS * len(scores) // len(self.b))
+            room = max(first, int((GROWTH - 1) * len(self.units)))
             self._join(penalty, scores.topk(min(wanted, room)).indices)
             inner_tol = max(tol * unit / 3, INNER_SHARE * min(gap, unit))
             small = SmallProblem(self.G, self.c[self.columns], self.energy)
@@ -217,11 +218,11 @@ class SmallProblem:
         if curvature == 0:
             return b
         point, damping = self.point(penalty, b), 0.0
-        for iteration in range(INNER_ITERATIONS):
+        for _ in range(INNER_ITERATIONS):
             if self.gap(penalty, point) <= tol:
                 break
             before = point
-            point = self.proximal_steps(penalty, point, curvature, 1 if iteration else WARM_UP)
+            point = self.proximal_step(penalty, point, curvature)
             point, length = self.newton_step(penalty, point, max(damping, LEAST_DAMPING))
             if length == 1:
                 damping /= 10
@@ -247,18 +248,11 @@ class SmallProblem:
             return one.value < other.value
         return self.gap(penalty, one) < self.gap(penalty, other)
 
-    def proximal_steps(self, penalty: Penalty, start: Point, curvature: float, n: int) -> Point:
-        """Accelerated proximal gradient steps; one plain step where they do not pay."""
-        b, beyond, g, t = start.b, start.b, start.g, 1.0
-        for _ in range(n):
-            before, b = b, penalty.prox(beyond + g / curvature, 1 / curvature)
-            t_before, t = t, (1 + math.sqrt(1 + 4 * t**2)) / 2
-            beyond = b + (t_before - 1) / t * (b - before)
-            g = self.c - self.G @ beyond
-        end = self.point(penalty, b)
-        if self.is_better(penalty, end, start):
-            return end
-        return start if n == 1 else self.proximal_steps(penalty, start, curvature, 1)
+    def proximal_step(self, penalty: Penalty, point: Point, curvature: float) -> Point:
+        """One proximal gradient step; it lets units join the support, and leave it."""
+        b = penalty.prox(point.b + point.g / curvature, 1 / curvature)
+        candidate = self.point(penalty, b)
+        return candidate if self.is_better(penalty, candidate, point) else point
 
     def newton_step(self, penalty: Penalty, point: Point, damping: float) -> tuple[Point, float]:
         """Step to the minimum of the quadratic model on the support, or as far as it pays."""
