@@ -348,9 +348,11 @@ class _GroupPenalty:
     def add_curvature(self, H: Tensor, b: Tensor, support: Tensor) -> None:
         labels, lengths = self.labels[support], self._lengths(b)
         pull, u = self._pulls(b)[labels], b[support] / lengths[labels]
-        together = labels.unsqueeze(-1) == labels
         H.diagonal().add_(pull)
-        H.sub_(together * (pull * u).unsqueeze(-1) * u)
+        # Only columns of one group are coupled, and those lie next to each other.
+        counts = torch.bincount(labels, minlength=len(lengths))
+        j, i = _count_up((counts.cumsum(0) - counts)[labels], counts[labels])
+        H.index_put_((i, j), -pull[i] * u[i] * u[j], accumulate=True)
 
     def stop_at_zero(self, x: Tensor, b: Tensor) -> Tensor:
         if self.l1_ratio > 0:
@@ -377,12 +379,8 @@ class _GroupPenalty:
         return b + high * d
 
     def columns(self, units: Tensor) -> Tensor:
-        sizes = self.sizes[units]
-        ends = self.sizes.cumsum(0)[units]
-        # Count up through each group: its first place, repeated, plus 0, 1, 2, ...
-        within = torch.arange(int(sizes.sum()), device=units.device)
-        within -= (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-        return self.members[(ends - sizes).repeat_interleave(sizes) + within]
+        starts = self.sizes.cumsum(0) - self.sizes
+        return self.members[_count_up(starts[units], self.sizes[units])[0]]
 
     def restrict(self, units: Tensor) -> _GroupPenalty:
         sizes = self.sizes[units]
@@ -421,6 +419,13 @@ class _GroupPenalty:
         lengths = self._lengths(b)
         strength = self.lam * (1 - self.l1_ratio) * self.weights
         return torch.where(lengths > 0, strength / lengths, 0)
+
+
+def _count_up(starts: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """From each start as many numbers upwards as its size says; and whose number each is."""
+    owner = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
+    within = torch.arange(len(owner), device=sizes.device) - (sizes.cumsum(0) - sizes)[owner]
+    return starts[owner] + within, owner
 
 
 def _penalty(

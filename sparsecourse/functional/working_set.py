@@ -257,11 +257,13 @@ class SmallProblem:
     def newton_step(self, penalty: Penalty, point: Point, damping: float) -> tuple[Point, float]:
         """Step to the minimum of the quadratic model on the support, or as far as it pays."""
         support = point.b.nonzero().squeeze(-1)
-        H = self.G[support][:, support]
+        if len(support) == 0:
+            return point, 0.0
+        H = self.G.index_select(0, support).index_select(1, support)
         penalty.add_curvature(H, point.b, support)
         H.diagonal().add_(damping * H.diagonal().mean())
         L, failed = torch.linalg.cholesky_ex(H)
-        if failed or len(support) == 0:
+        if failed:
             return point, 0.0
         downhill = point.g[support] - penalty.gradient(point.b, support)
         step = torch.cholesky_solve(downhill.unsqueeze(-1), L).squeeze(-1)
@@ -271,7 +273,8 @@ class SmallProblem:
             if self.is_better(penalty, candidate, point):
                 return candidate, length
         slope = -float(point.g[support] @ step)
-        curvature = float(step @ self.G[support][:, support] @ step)
+        everywhere = torch.zeros_like(point.b).index_copy(0, support, step)
+        curvature = float(everywhere @ (self.G @ everywhere))
         b = penalty.line_search(point.b[support], step, support, slope, curvature)
         candidate = self.point(penalty, point.b.index_copy(0, support, b))
         return (candidate if self.is_better(penalty, candidate, point) else point), 0.0
