@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from sparsecourse.bench.problems import Instance
-from sparsecourse.bench.solvers import GAP
+from sparsecourse.bench.problems import Instance, Problem, make
+from sparsecourse.bench.solvers import GAP, SOLVERS, THREADS, Solve, Solver
 from sparsecourse.reference import group_lasso, lasso
 
 STEP = 10**0.5
@@ -144,7 +146,7 @@ def take_turns(
     """
     names = list(found)
     for turn in range(rounds):
-        first = turn % len(names)
+        first = turn % max(1, len(names))
         for name in names[first:] + names[:first]:
             measurement = found[name]
             if measurement.failure or sum(measurement.seconds) >= budget:
@@ -158,3 +160,44 @@ def take_turns(
             measurement.gap = max(measurement.gap, gap)
             if gap > GAP:
                 measurement.fail("not reached each time")
+
+
+def race(
+    problem: Problem, solvers: Mapping[str, Solver] = SOLVERS, seconds: float = 1.0
+) -> dict[str, Measurement]:
+    """Measure solvers in this process, on a problem small enough that all of them arrive.
+
+    Parameters
+    ----------
+    problem : Problem
+    solvers : mapping of Solver, optional
+        By name. One whose library is not here, or has no such solver, is left out.
+    seconds : float
+        Of timed runs, for each solver.
+
+    Returns
+    -------
+    found : dict of Measurement
+        By name of the solver.
+    """
+    instance, runs, found = make(problem), {}, {}
+    with threadpool_limits(THREADS):
+        for name, solver in solvers.items():
+            try:
+                run = _timed(solver.build(instance), instance)
+                run(solver.start)  # the first call imports and compiles
+            except (ImportError, NotImplementedError):
+                continue
+            runs[name] = run
+            found[name] = find_tolerance(run, solver.start, solver.loosest, seconds)
+        take_turns(runs, found, rounds=5, budget=seconds)
+    return found
+
+
+def _timed(solve: Solve, instance: Instance) -> Run:
+    def run(tol: float) -> tuple[float, float]:
+        start = perf_counter()
+        coefs = solve(tol)
+        return perf_counter() - start, largest_gap(instance, coefs)
+
+    return run
