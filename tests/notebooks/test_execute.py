@@ -48,3 +48,15 @@ def test_the_command_runs_with_the_variables_of_stored_outputs(tmp_path):
     command = [sys.executable, "-m", "sparsecourse", "notebooks", "run", str(path)]
     subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True)
     assert nbformat.read(path, as_version=4).cells[1].outputs[0].text == "1 0\n"
+
+
+def test_printed_text_is_stored_in_one_piece(tmp_path):
+    path = tmp_path / "n.ipynb"
+    pause = "sys.stdout.flush(); time.sleep(0.4)"  # long enough to be sent on its own
+    write(path, f"import sys, time; print(1); {pause}; print(2); print(3, file=sys.stderr)")
+    execute_in_place(path)
+    outputs = nbformat.read(path, as_version=4).cells[1].outputs
+    assert [(output.name, output.text) for output in outputs] == [
+        ("stdout", "1\n2\n"),
+        ("stderr", "3\n"),
+    ]
