@@ -165,6 +165,29 @@ def group_lasso_problem(draw, point=False, solver=True, many_lams=False):
     return X, y, groups, lam, weights, l1_ratio, GAP, 10**5
 
 
+@st.composite
+def path_and_folds(draw):
+    """Any X and y, some lam, and a fit that NumPy and PyTorch compute alike."""
+    rng = np.random.default_rng(draw(seeds))
+    n, p = draw(st.integers(2, 12)), draw(st.integers(1, 5))
+    X, y = rng.normal(size=(n, p)) + 2, rng.normal(size=n) + 3
+    lams = rng.uniform(0.1, 2, size=draw(st.integers(1, 4)))
+    return X, y, lams, correlations_over_lam, draw(st.integers(2, n)), draw(st.integers(0, 9))
+
+
+def correlations_over_lam(X, y, lams):
+    return (X.T @ y)[None] / lams[:, None] / len(y)
+
+
+@st.composite
+def errors_of_folds(draw):
+    """Errors that fall and rise along the path, with folds that agree more or less."""
+    rng = np.random.default_rng(draw(seeds))
+    folds, lams = draw(st.integers(2, 10)), draw(st.integers(1, 12))
+    mean = 5 + (np.arange(lams) - 0.7 * lams) ** 2
+    return (mean + draw(st.sampled_from([0.1, 3.0])) * rng.normal(size=(folds, lams)),)
+
+
 def fitted_values(b, arguments):
     return arguments[0] @ b
 
@@ -189,6 +212,8 @@ def group_lasso_objective(b, arguments):
 
 
 CASES: dict[str, Case] = {
+    "cross_validation.path_errors": Case(path_and_folds()),
+    "cross_validation.one_standard_error": Case(errors_of_folds(), rtol=0),
     "lasso.lambda_max": Case(lasso_problem(solver=False), rtol=1e-12),
     "lasso.objective": Case(lasso_problem(point=True), rtol=1e-12),
     "lasso.duality_gap": Case(lasso_problem(point=True), rtol=1e-12),
