@@ -20,7 +20,7 @@ SUBSETS_AT_ONCE = 20_000
 
 
 def best_subset(X: Tensor, y: Tensor, k: int) -> Tensor:
-    """Try every set of k columns, many sets at once, and keep the one with the smallest residual.
+    """Try every set of k columns, many at once, and keep the smallest residual sum of squares.
 
     Parameters
     ----------

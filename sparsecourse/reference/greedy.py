@@ -16,7 +16,7 @@ SUBSETS_AT_MOST = 200_000
 
 
 def best_subset(X: ArrayLike, y: ArrayLike, k: int) -> Floats:
-    """Try every set of k columns, and keep the one with the smallest residual.
+    """Try every set of k columns, and keep the one with the smallest residual sum of squares.
 
     Parameters
     ----------
