@@ -1,19 +1,29 @@
 """What students touch. Every explorer: a pure function behind it, at most three controls."""
 
+from sparsecourse.widgets.coordinate_steps import coordinate_steps
 from sparsecourse.widgets.first_pruning import (
     first_pruning,
     prune_weights,
     train_classifier,
     validation_accuracy,
 )
+from sparsecourse.widgets.group_paths import group_paths
+from sparsecourse.widgets.lasso_path import lasso_path
+from sparsecourse.widgets.norm_ball import norm_ball
 from sparsecourse.widgets.polynomial_fit import polynomial_fit
 from sparsecourse.widgets.quiz import quiz
+from sparsecourse.widgets.thresholds import thresholds
 
 __all__ = [
+    "coordinate_steps",
     "first_pruning",
+    "group_paths",
+    "lasso_path",
+    "norm_ball",
     "polynomial_fit",
     "prune_weights",
     "quiz",
+    "thresholds",
     "train_classifier",
     "validation_accuracy",
 ]
