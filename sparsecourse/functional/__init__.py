@@ -6,4 +6,5 @@
 WITHOUT_REFERENCE: dict[str, str] = {
     "lasso.solve": "chooses the fastest safe way to what each solver of reference/lasso reaches",
     "group_lasso.solve": "as lasso.solve",
+    "working_set.solve_path": "the engine of the two",
 }

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsecourse.functional.validation import design_and_target, finite_tensor
+from sparsecourse.functional.validation import finite_tensor, one_design_and_target
 from sparsecourse.reference.cross_validation import folds
 
 
@@ -52,11 +52,7 @@ def path_errors(
     ----------
     Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd ed., eq. (7.50).
     """
-    X, _, is_vector = design_and_target(X, y)
-    if X.ndim != 2 or not is_vector:
-        raise ValueError(
-            f"X must be 2-D and y 1-D, got shapes {tuple(X.shape)} and {tuple(y.shape)}"
-        )
+    X, y = one_design_and_target(X, y)
     if finite_tensor("lams", lams, least_ndim=1).ndim != 1:
         raise ValueError(f"lams must be 1-D, got shape {tuple(lams.shape)}")
     errors = []

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sparsecourse.functional.least_squares import solve_minimum_norm
-from sparsecourse.functional.validation import design_and_target, finite_tensor
+from sparsecourse.functional.validation import finite_tensor, one_design_and_target
 from sparsecourse.reference.greedy import SUBSETS_AT_MOST
 from sparsecourse.reference.validation import count
 
@@ -180,12 +180,7 @@ def iht(X: Tensor, y: Tensor, k: int, n_iter: int = 100) -> Tensor:
 
 
 def _prepare(X: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor, int]:
-    X, _, is_vector = design_and_target(X, y)
-    if X.ndim != 2 or not is_vector:
-        raise ValueError(
-            f"X must be 2-D and y 1-D, got shapes {tuple(X.shape)} and {tuple(y.shape)}: "
-            "solve one problem at a time"
-        )
+    X, y = one_design_and_target(X, y)
     return X, y, _in_range(k, X.shape[1])
 
 

@@ -15,9 +15,10 @@ from sparsecourse.functional.validation import (
     coefficients,
     finite_tensor,
     one_design_and_target,
-    penalty,
+    strength,
+    strengths,
 )
-from sparsecourse.functional.working_set import WorkingSetSolver
+from sparsecourse.functional.working_set import solve_path
 from sparsecourse.reference.convergence import Solution
 from sparsecourse.reference.validation import Groups, column_groups, count, fraction, positive
 
@@ -141,7 +142,6 @@ def duality_gap(
     X, y = one_design_and_target(X, y)
     b = coefficients("b", b, X, is_vector=True).squeeze(-1).double()
     X, y = X.double(), y.double()
-    weights = None if weights is None else weights.double()
     return _duality_gap(X, y, b, _penalty(X, groups, lam, weights, l1_ratio))
 
 
@@ -195,6 +195,7 @@ def coordinate_descent(
     """
     X, y = one_design_and_target(X, y)
     tol, max_iter = positive("tol", tol), count("max_iter", max_iter)
+    X, y = X.detach(), y.detach()
     whole = _penalty(X, groups, lam, weights, l1_ratio)
     blocks, members = [], []
     for unit in torch.arange(len(whole.sizes), device=X.device).unsqueeze(-1):
@@ -203,7 +204,7 @@ def coordinate_descent(
     curvature = [float(torch.linalg.matrix_norm(X[:, g], 2)) ** 2 / len(y) for g in members]
     b = torch.zeros_like(X[0])
     if b0 is not None:
-        b = coefficients("b0", b0, X, is_vector=True).squeeze(-1).clone()
+        b = coefficients("b0", b0, X, is_vector=True).squeeze(-1).detach().clone()
     residual = y - X @ b
     exact = X.double(), y.double()
     certificate = replace(whole, weights=whole.weights.double())
@@ -211,6 +212,7 @@ def coordinate_descent(
     while gap > tol and sweeps < max_iter:
         for g, block, L in zip(members, blocks, curvature, strict=True):
             if L == 0:  # empty columns explain nothing
+                b[g] = 0
                 continue
             new = block.prox(b[g] + X[:, g].mT @ residual / (len(y) * L), 1 / L)
             residual -= X[:, g] @ (new - b[g])
@@ -226,10 +228,11 @@ def solve(
     groups: Groups,
     lam: float,
     weights: Tensor | None = None,
-    tol: float = 1e-6,
-    max_iter: int = 100,
-    b0: Tensor | None = None,
+    *,
     l1_ratio: float = 0.0,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    b0: Tensor | None = None,
 ) -> Solution[Tensor]:
     """Minimise by Newton's method on a growing set of groups: the fast way.
 
@@ -245,13 +248,14 @@ def solve(
     lam : float, >= 0
     weights : Tensor, shape (n_groups,), > 0, optional
         w_g. Default: one for each group.
+    l1_ratio : float, 0 to 1
+        Share of the l1 norm in the penalty: 0 is the group lasso, 1 the lasso.
     tol : float, > 0
         Bound on the relative duality gap.
     max_iter : int, >= 0
         Looks at all columns.
     b0 : Tensor, shape (n_features,), optional
         Where to start. Default: zero.
-    l1_ratio : float, 0 to 1
 
     Returns
     -------
@@ -267,7 +271,8 @@ def solve(
     Massias, Gramfort, Salmon, Celer: a fast solver for the lasso with dual extrapolation, ICML
     2018; Lee, Sun, Saunders, Proximal Newton-type methods, SIOPT 2014.
     """
-    return _path(X, y, groups, [lam], weights, l1_ratio, tol, max_iter, b0)[0]
+    X, y = one_design_and_target(X, y)
+    return _path(X, y, groups, [strength(lam)], weights, l1_ratio, tol, max_iter, b0)[0]
 
 
 def path(
@@ -309,9 +314,8 @@ def path(
     Yuan, Lin, Model selection and estimation in regression with grouped variables, JRSS B 2006,
     section 5.
     """
-    if finite_tensor("lams", lams, least_ndim=1).ndim != 1:
-        raise ValueError(f"lams must be 1-D, got shape {tuple(lams.shape)}")
-    return _path(X, y, groups, lams.tolist(), weights, l1_ratio, tol, max_iter, None)
+    X, y = one_design_and_target(X, y)
+    return _path(X, y, groups, strengths(lams), weights, l1_ratio, tol, max_iter, None)
 
 
 @dataclass(frozen=True)
@@ -321,7 +325,7 @@ class _GroupPenalty:
     lam: float
     weights: Tensor  # w_g, shape (n_groups,)
     l1_ratio: float
-    members: Tensor  # the columns, group after group
+    columns_by_group: Tensor  # one group after the other
     sizes: Tensor  # how many belong to each group
     labels: Tensor  # the group of each column
 
@@ -380,14 +384,14 @@ class _GroupPenalty:
 
     def columns(self, units: Tensor) -> Tensor:
         starts = self.sizes.cumsum(0) - self.sizes
-        return self.members[_count_up(starts[units], self.sizes[units])[0]]
+        return self.columns_by_group[_count_up(starts[units], self.sizes[units])[0]]
 
     def restrict(self, units: Tensor) -> _GroupPenalty:
         sizes = self.sizes[units]
         labels = torch.arange(len(units), device=units.device).repeat_interleave(sizes)
-        members = torch.arange(len(labels), device=units.device)
+        columns = torch.arange(len(labels), device=units.device)
         return replace(
-            self, weights=self.weights[units], members=members, sizes=sizes, labels=labels
+            self, weights=self.weights[units], columns_by_group=columns, sizes=sizes, labels=labels
         )
 
     def _least_lams(self, v: Tensor) -> Tensor:
@@ -436,11 +440,11 @@ def _penalty(
     columns = torch.cat([torch.from_numpy(group) for group in members]).to(X.device)
     labels = torch.empty_like(columns)
     labels[columns] = torch.arange(len(sizes), device=X.device).repeat_interleave(sizes)
-    w = X.new_ones(len(sizes)) if weights is None else finite_tensor("weights", weights, 1)
+    w = X.new_ones(len(sizes)) if weights is None else finite_tensor("weights", weights, 1).to(X)
     if w.shape != sizes.shape or (w <= 0).any():
         raise ValueError(f"weights must be {len(sizes)} numbers > 0, one a group, got {w}")
-    strength = float(penalty(lam, like=X.new_empty(0, dtype=torch.float64)))
-    return _GroupPenalty(strength, w, fraction("l1_ratio", l1_ratio), columns, sizes, labels)
+    l1_ratio = fraction("l1_ratio", l1_ratio)
+    return _GroupPenalty(strength(lam), w.detach(), l1_ratio, columns, sizes, labels)
 
 
 def _duality_gap(X: Tensor, y: Tensor, b: Tensor, penalty: _GroupPenalty) -> Tensor:
@@ -465,19 +469,9 @@ def _path(
     max_iter: int,
     b0: Tensor | None,
 ) -> list[Solution[Tensor]]:
-    X, y = one_design_and_target(X, y)
-    weights = None if weights is None else weights.double()
-    for lam in lams:
-        penalty(lam, like=X)
-    tol, max_iter = positive("tol", tol), count("max_iter", max_iter)
-    start = None if b0 is None else coefficients("b0", b0, X, is_vector=True).squeeze(-1).double()
-    group_penalty = _penalty(X.double(), groups, 0.0, weights, l1_ratio)
-    solver = WorkingSetSolver(X.double(), y.double(), group_penalty, start)
-    solutions = []
-    for lam in lams:
-        b, gap, n_iter = solver.solve(replace(group_penalty, lam=lam), tol, max_iter)
-        if X.dtype != b.dtype:
-            b = b.to(X.dtype)  # the gap is that of what is returned, rounding included
-            gap = float(duality_gap(X, y, b, groups, lam, weights, l1_ratio))
-        solutions.append(Solution(b, gap, n_iter).warn_unless(tol))
-    return solutions
+    def gap_of(b: Tensor, lam: float) -> Tensor:
+        return duality_gap(X, y, b, groups, lam, weights, l1_ratio)
+
+    whole = _penalty(X.double(), groups, 0.0, weights, l1_ratio)
+    penalties = [replace(whole, lam=lam) for lam in lams]
+    return solve_path(X, y, penalties, tol, max_iter, b0, gap_of)

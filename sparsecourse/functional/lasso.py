@@ -18,11 +18,12 @@ from torch import Tensor
 from sparsecourse.functional.validation import (
     coefficients,
     design_and_target,
-    finite_tensor,
     one_design_and_target,
     penalty,
+    strength,
+    strengths,
 )
-from sparsecourse.functional.working_set import WorkingSetSolver
+from sparsecourse.functional.working_set import solve_path
 from sparsecourse.reference.convergence import Solution
 from sparsecourse.reference.validation import count, positive
 
@@ -164,8 +165,7 @@ def coordinate_descent(
             x, curvature = X[..., j : j + 1], scale[..., j, None]
             z = (x * residual).mean(-2) + curvature * B[..., j, :]
             shrunk = z.sign() * (z.abs() - lam).clamp(min=0)
-            # An empty column explains nothing.
-            new = torch.where(curvature > 0, shrunk / curvature, B[..., j, :])
+            new = torch.where(curvature > 0, shrunk / curvature, 0)  # nothing from empty columns
             residual -= x * (new - B[..., j, :]).unsqueeze(-2)
             B[..., j, :] = new
         return B
@@ -255,7 +255,7 @@ def solve(
     y: Tensor,
     lam: float,
     tol: float = 1e-6,
-    max_iter: int = 100,
+    max_iter: int = 1000,
     b0: Tensor | None = None,
 ) -> Solution[Tensor]:
     """Minimise by Newton's method on a growing set of columns: the fast way.
@@ -291,7 +291,8 @@ def solve(
     Massias, Gramfort, Salmon, Celer: a fast solver for the lasso with dual extrapolation, ICML
     2018; Lee, Sun, Saunders, Proximal Newton-type methods, SIOPT 2014.
     """
-    return _path(X, y, [lam], tol, max_iter, b0)[0]
+    X, y = one_design_and_target(X, y)
+    return _path(X, y, [strength(lam)], tol, max_iter, b0)[0]
 
 
 def path(
@@ -323,9 +324,8 @@ def path(
     Friedman, Hastie, Tibshirani, Regularization paths for generalized linear models via
     coordinate descent, JSS 2010, section 2.5.
     """
-    if finite_tensor("lams", lams, least_ndim=1).ndim != 1:
-        raise ValueError(f"lams must be 1-D, got shape {tuple(lams.shape)}")
-    return _path(X, y, lams.tolist(), tol, max_iter, None)
+    X, y = one_design_and_target(X, y)
+    return _path(X, y, strengths(lams), tol, max_iter, None)
 
 
 @dataclass(frozen=True)
@@ -355,19 +355,17 @@ class _L1:
     def line_search(
         self, b: Tensor, d: Tensor, support: Tensor, slope: float, curvature: float
     ) -> Tensor:
-        t, order = torch.where(b * d < 0, -b / d, math.inf).sort()  # where an entry meets zero
+        # The slope along d rises in a line, and jumps where an entry meets zero, at t_1, t_2, ...:
+        # slopes[k] + curvature t is the one between t_k and t_k+1. Find where it changes sign.
+        t, order = torch.where(b * d < 0, -b / d, math.inf).sort()
         jumps = 2 * self.lam * d[order].abs()
-        slopes = slope + self.lam * float(d @ b.sign()) + jumps.cumsum(0) - jumps
-        uphill = torch.isfinite(t) & (slopes + curvature * t + jumps >= 0)
-        if not uphill.any():
-            k = int(torch.isfinite(t).sum())
-            slopes = torch.cat([slopes, slopes[-1:] + jumps[-1:]])
-            return b - slopes[k] / curvature * d
-        k = int(uphill.int().argmax())
-        if slopes[k] + curvature * t[k] > 0:  # the minimum lies before entry k meets zero
-            return b - slopes[k] / curvature * d
+        slopes = slope + self.lam * (d @ b.sign()) + torch.cat([jumps[:1] * 0, jumps.cumsum(0)])
+        uphill = slopes[1:] + curvature * t >= 0  # infinite t, never met, are uphill
+        k = int(torch.cat([uphill, uphill.new_ones(1)]).int().argmax())
+        if k == len(t) or not torch.isfinite(t[k]) or slopes[k] + curvature * t[k] > 0:
+            return b - slopes[k] / curvature * d  # between two jumps
         x = b + t[k] * d
-        x[order[k]] = 0
+        x[order[k]] = 0  # at a jump
         return x
 
     def columns(self, units: Tensor) -> Tensor:
@@ -380,20 +378,10 @@ class _L1:
 def _path(
     X: Tensor, y: Tensor, lams: list[float], tol: float, max_iter: int, b0: Tensor | None
 ) -> list[Solution[Tensor]]:
-    X, y = one_design_and_target(X, y)
-    for lam in lams:
-        penalty(lam, like=X)
-    tol, max_iter = positive("tol", tol), count("max_iter", max_iter)
-    start = None if b0 is None else coefficients("b0", b0, X, is_vector=True).squeeze(-1).double()
-    solver = WorkingSetSolver(X.double(), y.double(), _L1(0.0), start)
-    solutions = []
-    for lam in lams:
-        b, gap, n_iter = solver.solve(_L1(lam), tol, max_iter)
-        if X.dtype != b.dtype:
-            b = b.to(X.dtype)
-            gap = float(duality_gap(X, y, b, lam))  # of what is returned, rounding included
-        solutions.append(Solution(b, gap, n_iter).warn_unless(tol))
-    return solutions
+    def gap_of(b: Tensor, lam: float) -> Tensor:
+        return duality_gap(X, y, b, lam)
+
+    return solve_path(X, y, [_L1(lam) for lam in lams], tol, max_iter, b0, gap_of)
 
 
 def _iterate(
@@ -414,6 +402,7 @@ def _iterate(
         B = X.new_zeros((*X.shape[:-2], X.shape[-1], Y.shape[-1]))
     else:
         B = coefficients("b0", b0, X, is_vector)
+    X, Y, lams, B = X.detach(), Y.detach(), lams.detach(), B.detach()
     exact = X.double(), Y.double()
 
     def worst_gap(B: Tensor) -> float:
@@ -485,5 +474,7 @@ def _step_length(X: Tensor) -> Tensor:
     n, p = X.shape[-2:]
     # The largest eigenvalue of X'X and of XX' is the same: take the smaller matrix.
     gram = (X @ X.mT if n < p else X.mT @ X) / n
+    if not torch.isfinite(gram).all():
+        raise ValueError("X is too large: its products are not finite; rescale it")
     largest = torch.linalg.eigvalsh(gram)[..., -1, None, None]
     return torch.where(largest > 0, 1 / largest, 1)

@@ -38,7 +38,7 @@ def finite_tensor(name: str, value: Tensor, least_ndim: int) -> Tensor:
     if value.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {shape}")
     # The sum shows NaN and inf in one pass and without a copy; it may also overflow.
-    if not math.isfinite(value.sum()) and not torch.isfinite(value).all():
+    if not math.isfinite(value.detach().sum()) and not torch.isfinite(value).all():
         at = tuple(torch.nonzero(~torch.isfinite(value))[0].tolist())
         raise ValueError(f"{name} must be finite, got {value[at].item()} at index {at}")
     return value
@@ -125,11 +125,57 @@ def penalty(lam: float | Tensor, like: Tensor) -> Tensor:
     ValueError
         As `finite_tensor`, and if a value is negative.
     """
-    values = torch.as_tensor(lam, dtype=like.dtype, device=like.device)
+    try:
+        values = torch.as_tensor(lam, dtype=torch.float64, device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"lam must be a number or a tensor, got {lam!r}") from None
     finite_tensor("lam", values, least_ndim=0)
     if (values < 0).any():
         raise ValueError(f"lam must be >= 0, got {values.min().item()}")
-    return values
+    return values.to(like.dtype)
+
+
+def strength(lam: float | Tensor) -> float:
+    """Check one regularisation strength.
+
+    Parameters
+    ----------
+    lam : float, >= 0
+
+    Returns
+    -------
+    lam : float
+
+    Raises
+    ------
+    ValueError
+        As `penalty`, and if there are several.
+    """
+    value = penalty(lam, like=torch.empty(0))
+    if value.ndim != 0:
+        raise ValueError(f"lam must be a single number, got shape {tuple(value.shape)}")
+    return float(lam)
+
+
+def strengths(lams: Tensor) -> list[float]:
+    """Check the regularisation strengths of a path.
+
+    Parameters
+    ----------
+    lams : Tensor, shape (n_lams,), >= 0
+
+    Returns
+    -------
+    lams : list of float
+
+    Raises
+    ------
+    ValueError
+        If it is no 1-D tensor, or a value is negative or not finite.
+    """
+    if finite_tensor("lams", lams, least_ndim=1).ndim != 1:
+        raise ValueError(f"lams must be 1-D, got shape {tuple(lams.shape)}")
+    return [strength(lam) for lam in lams.tolist()]
 
 
 def coefficients(name: str, b: Tensor, X: Tensor, is_vector: bool) -> Tensor:

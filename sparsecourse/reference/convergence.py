@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -10,7 +11,7 @@ Array = TypeVar("Array")  # of NumPy or, in functional/, of PyTorch
 
 
 class ConvergenceWarning(UserWarning):
-    """A solver used up its iterations; the message states the gap that it reached."""
+    """A solver stopped before it arrived; the message states the gap that it reached."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,19 @@ class Solution(Generic[Array]):
     n_iter: int
 
     def warn_unless(self, tol: float) -> Solution[Array]:
-        """Return the solution itself, after a ConvergenceWarning if its gap exceeds `tol`."""
+        """Return the solution itself, after a ConvergenceWarning if its gap exceeds `tol`.
+
+        Raises
+        ------
+        ValueError
+            If the gap is not a number.
+        """
+        if math.isnan(self.gap):
+            raise ValueError("X, y or b0 is too large: their products are not finite; rescale them")
         if self.gap > tol:
             warnings.warn(
                 f"not converged after {self.n_iter} iterations: gap {self.gap:.1e}, asked for "
-                f"{tol:.1e}; raise max_iter, or take a larger lam",
+                f"{tol:.1e}; allow more iterations, a larger tol or a larger lam",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -20,8 +20,8 @@ from sparsecourse.reference.validation import (
     design_and_one_target,
     finite_array,
     fraction,
-    penalty,
     positive,
+    strength,
 )
 
 Floats = NDArray[np.float64]
@@ -107,7 +107,7 @@ def objective(
     lengths = np.array([np.linalg.norm(b[g]) for g in members])
     size = (1 - l1_ratio) * (w @ lengths) + l1_ratio * np.abs(b).sum()
     residual = y - X @ b
-    return float(residual @ residual / (2 * len(y)) + penalty(lam) * size)
+    return float(residual @ residual / (2 * len(y)) + strength(lam) * size)
 
 
 def duality_gap(
@@ -154,7 +154,7 @@ def duality_gap(
     n = len(y)
     residual = y - X @ b
     steepest = lambda_max(X, residual, groups, weights, l1_ratio)
-    shrink = min(1.0, float(penalty(lam)) / steepest) if steepest > 0 else 1.0
+    shrink = min(1.0, strength(lam) / steepest) if steepest > 0 else 1.0
     below = (y @ y - np.sum((y - shrink * residual) ** 2)) / (2 * n)
     at_zero = y @ y / (2 * n)
     value = objective(X, y, b, groups, lam, weights, l1_ratio)
@@ -213,7 +213,7 @@ def coordinate_descent(
     """
     X, y = design_and_one_target(X, y)
     members, w, l1_ratio = _prepare(X, groups, weights, l1_ratio)
-    lam, tol, max_iter = float(penalty(lam)), positive("tol", tol), count("max_iter", max_iter)
+    lam, tol, max_iter = strength(lam), positive("tol", tol), count("max_iter", max_iter)
     b = np.zeros(X.shape[1]) if b0 is None else coefficients(X, b0)
     n = len(y)
     curvature = [np.linalg.norm(X[:, g], ord=2) ** 2 / n for g in members]
@@ -226,6 +226,7 @@ def coordinate_descent(
     while gap > tol and sweeps < max_iter:
         for g, L, w_g in zip(members, curvature, w, strict=True):
             if L == 0:  # empty columns explain nothing
+                b[g] = 0
                 continue
             z = b[g] + X[:, g].T @ residual / (n * L)
             z = soft_threshold(z, lam * l1_ratio / L)

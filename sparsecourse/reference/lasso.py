@@ -16,8 +16,8 @@ from sparsecourse.reference.validation import (
     count,
     design_and_one_target,
     finite_array,
-    penalty,
     positive,
+    strength,
 )
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ def objective(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
     X, y = design_and_one_target(X, y)
     b = coefficients(X, b)
     residual = y - X @ b
-    return float(residual @ residual / (2 * len(y)) + penalty(lam) * np.abs(b).sum())
+    return float(residual @ residual / (2 * len(y)) + strength(lam) * np.abs(b).sum())
 
 
 def duality_gap(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
@@ -115,7 +115,7 @@ def duality_gap(X: ArrayLike, y: ArrayLike, b: ArrayLike, lam: float) -> float:
     n = len(y)
     residual = y - X @ b
     steepest = np.abs(X.T @ residual).max()
-    shrink = min(1.0, n * float(penalty(lam)) / steepest) if steepest > 0 else 1.0
+    shrink = min(1.0, n * strength(lam) / steepest) if steepest > 0 else 1.0
     below = (y @ y - np.sum((y - shrink * residual) ** 2)) / (2 * n)
     at_zero = y @ y / (2 * n)
     return float((objective(X, y, b, lam) - below) / (at_zero if at_zero > 0 else 1.0))
@@ -170,6 +170,7 @@ def coordinate_descent(
     while gap > tol and sweeps < max_iter:
         for j in range(p):
             if scale[j] == 0:  # an empty column explains nothing
+                b[j] = 0
                 continue
             z = X[:, j] @ residual / n + scale[j] * b[j]
             new = soft_threshold(z, lam) / scale[j]
@@ -318,13 +319,13 @@ def _prepare(
     X, y = design_and_one_target(X, y)
     positive("tol", tol)
     start = np.zeros(X.shape[1]) if b0 is None else coefficients(X, b0)
-    return X, y, float(penalty(lam)), start
+    return X, y, strength(lam), start
 
 
 def _step_length(X: Floats) -> float:
     """1 / L, where L is the largest curvature of ||y - X b||^2 / (2n)."""
     largest = float(np.linalg.norm(X, ord=2))
-    return len(X) / largest**2 if largest > 0 else 1.0
+    return len(X) / (largest * largest) if largest * largest > 0 else 1.0
 
 
 def _proximal_step(X: Floats, y: Floats, lam: float, b: Floats, step: float) -> Floats:

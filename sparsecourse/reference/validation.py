@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 
@@ -131,6 +132,28 @@ def count(name: str, value: int) -> int:
     return number
 
 
+def strength(lam: float) -> float:
+    """Check one regularisation strength.
+
+    Parameters
+    ----------
+    lam : float, >= 0
+
+    Returns
+    -------
+    lam : float
+
+    Raises
+    ------
+    ValueError
+        As `penalty`, and if there are several.
+    """
+    value = penalty(lam)
+    if value.ndim != 0:
+        raise ValueError(f"lam must be a single number, got shape {value.shape}")
+    return float(value)
+
+
 def positive(name: str, value: float) -> float:
     """Check that `value` is a number above zero.
 
@@ -149,9 +172,13 @@ def positive(name: str, value: float) -> float:
     ValueError
         If it is not.
     """
-    if not value > 0:
-        raise ValueError(f"{name} must be > 0, got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number > 0:
+        raise ValueError(f"{name} must be > 0, got {value!r}")
+    return number
 
 
 def fraction(name: str, value: float) -> float:
@@ -172,9 +199,13 @@ def fraction(name: str, value: float) -> float:
     ValueError
         If it is not.
     """
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be between 0 and 1, got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
+    return number
 
 
 def coefficients(X: NDArray[np.float64], b: ArrayLike) -> NDArray[np.float64]:
@@ -242,10 +273,15 @@ def column_groups(groups: Groups, n_features: int) -> list[NDArray[np.int64]]:
         none. (Where groups overlap the penalty does not split into blocks, and a block cannot be
         thresholded alone.)
     """
+    if not hasattr(groups, "__len__"):
+        raise ValueError(f"groups must be a list of lists of column numbers, got {groups!r}")
     member_of = np.full(n_features, -1)
     checked = []
     for i, group in enumerate(groups):
-        columns = np.asarray(group)
+        try:
+            columns = np.asarray(group)
+        except ValueError:  # lists of different lengths
+            columns = np.empty(0)
         if columns.ndim != 1 or columns.size == 0 or columns.dtype.kind not in "iu":
             raise ValueError(f"group {i} must list one or more column numbers, got {group!r}")
         for j in columns:

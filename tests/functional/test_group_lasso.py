@@ -45,7 +45,7 @@ def test_the_gap_is_certified_or_a_warning_states_it_and_nothing_is_nan(seed, to
     X, y, groups, lam, weights, l1_ratio = awkward(seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        solution = group_lasso.solve(X, y, groups, lam, weights, tol, l1_ratio=l1_ratio)
+        solution = group_lasso.solve(X, y, groups, lam, weights, l1_ratio=l1_ratio, tol=tol)
     assert torch.isfinite(solution.coef).all()
     exact = reference.duality_gap(X, y, solution.coef, groups, lam, weights, l1_ratio)
     assert solution.gap == pytest.approx(exact, abs=1e-12)
@@ -62,7 +62,7 @@ def test_awkward_problems_are_in_fact_solved(seed):
     X, y, groups, lam, weights, l1_ratio = awkward(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        solution = group_lasso.solve(X, y, groups, lam, weights, 1e-8, l1_ratio=l1_ratio)
+        solution = group_lasso.solve(X, y, groups, lam, weights, l1_ratio=l1_ratio, tol=1e-8)
     assert solution.gap <= 1e-8
 
 
@@ -170,3 +170,56 @@ def test_bad_input_is_named(solve, change, message):
     X, y = problem()
     with pytest.raises(ValueError, match=message):
         solve(**({"X": X, "y": y, "groups": PAIRS, "lam": 0.1} | change))
+
+
+@pytest.mark.parametrize("solve", [group_lasso.solve, group_lasso.coordinate_descent])
+def test_a_start_that_is_not_the_solution_is_left_as_it_was(solve):
+    start = torch.ones(6, dtype=torch.float64)
+    assert solve(*problem(), PAIRS, 0.1, b0=start).n_iter > 0
+    assert (start == 1).all()
+
+
+@pytest.mark.parametrize("solve", [group_lasso.solve, group_lasso.coordinate_descent])
+def test_empty_columns_forget_their_start(solve):
+    X, y = problem()
+    X[:, [1, 4]] = 0
+    solution = solve(X, y, PAIRS, 0.1, b0=torch.ones(6, dtype=torch.float64))
+    assert solution.gap <= 1e-6
+    assert not solution.coef[[1, 4]].any()
+
+
+@pytest.mark.parametrize("solve", [group_lasso.solve, group_lasso.coordinate_descent])
+def test_weights_may_have_another_precision_and_no_graph_is_kept(solve):
+    X, y = problem()
+    w = torch.tensor([1.0, 2.0, 0.5], requires_grad=True)
+    solution = solve(X.clone().requires_grad_(), y, PAIRS, 0.1, w)
+    assert solution.gap <= 1e-6
+    assert not solution.coef.requires_grad
+    with pytest.raises(ValueError, match="weights must be a tensor of float32 or float64"):
+        solve(X, y, PAIRS, 0.1, [1.0, 2.0, 0.5])
+
+
+@pytest.mark.parametrize("groups", [None, 3, (g for g in PAIRS), [[0, [1, 2]], [3, 4, 5]]])
+def test_groups_that_are_none_are_named(groups):
+    with pytest.raises(ValueError, match="group"):
+        group_lasso.solve(*problem(), groups, 0.1)
+
+
+def test_options_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        group_lasso.solve(*problem(), PAIRS, 0.1, None, 0.5)
+
+
+def test_the_first_look_takes_about_fifty_columns(monkeypatch):
+    X, y = problem(0, 50, 400)
+    groups = [list(range(i, i + 10)) for i in range(0, 400, 10)]
+    sizes = []
+    restrict = group_lasso._GroupPenalty.restrict
+
+    def record(self, units):
+        sizes.append(len(units))
+        return restrict(self, units)
+
+    monkeypatch.setattr(group_lasso._GroupPenalty, "restrict", record)
+    group_lasso.solve(X, y, groups, float(group_lasso.lambda_max(X, y, groups)) / 20)
+    assert sizes[0] == 5

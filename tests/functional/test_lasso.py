@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso
 
-from sparsecourse.functional import lasso
+from sparsecourse.functional import lasso, working_set
 from sparsecourse.reference import lasso as reference
 from sparsecourse.reference.convergence import ConvergenceWarning
 
@@ -162,13 +162,13 @@ def test_a_path_needs_fewer_looks_than_its_solutions_one_by_one():
 def test_only_the_columns_that_matter_are_multiplied(monkeypatch):
     X, y = problem(0, 50, 2000)
     sizes = []
-    solve = lasso.WorkingSetSolver._join
+    solve = working_set._WorkingSetSolver._join
 
     def record(self, *arguments):
         solve(self, *arguments)
         sizes.append(len(self.G))
 
-    monkeypatch.setattr(lasso.WorkingSetSolver, "_join", record)
+    monkeypatch.setattr(working_set._WorkingSetSolver, "_join", record)
     lasso.solve(X, y, float(lasso.lambda_max(X, y)) / 5)
     assert 0 < max(sizes) < 400
 
@@ -205,7 +205,8 @@ def test_scaling_the_data_scales_the_solution(scale):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lam": -0.1}, "lam must be >= 0"),
+        ({"lam": -1e-9}, "lam must be >= 0"),
+        ({"tol": "a"}, "tol must be > 0, got 'a'"),
         ({"lam": math.nan}, "lam must be finite"),
         ({"tol": 0}, "tol must be > 0"),
         ({"max_iter": -1}, "max_iter must be a whole number >= 0"),
@@ -236,3 +237,103 @@ def test_what_solve_cannot_do_is_named():
         lasso.fista(X, y.unsqueeze(-1).expand(-1, 3), torch.ones(2))
     with pytest.raises(ValueError, match="too large: their products are not finite"):
         lasso.solve(1e200 * X, 1e200 * y, 0.1)
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_start_that_is_not_the_solution_is_left_as_it_was(solve):
+    start = torch.ones(6, dtype=torch.float64)
+    assert solve(*problem(), 0.1, b0=start).n_iter > 0
+    assert (start == 1).all()
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_an_empty_column_forgets_its_start(solve):
+    X, y = problem()
+    X[:, 2] = 0
+    solution = solve(X, y, 0.1, b0=torch.ones(6, dtype=torch.float64))
+    assert solution.gap <= 1e-6
+    assert solution.coef[2] == 0
+    nothing = solve(0 * X, y, 0.1, b0=torch.ones(6, dtype=torch.float64)).coef
+    torch.testing.assert_close(nothing, torch.zeros_like(nothing), atol=1e-12, rtol=0)
+
+
+def test_a_start_far_away_costs_nothing():
+    rng = np.random.default_rng(0)
+    X, y = problem(0, 50, 300)
+    far = torch.tensor(1e6 * rng.normal(size=300))
+    lam = float(lasso.lambda_max(X, y)) / 5
+    assert lasso.solve(X, y, lam, b0=far).n_iter == lasso.solve(X, y, lam).n_iter
+
+
+@pytest.mark.parametrize("solve", SUBGRADIENT)
+def test_an_empty_design_in_a_batch_spoils_nothing(solve):
+    X, y = problem()
+    together = solve(torch.stack([X, 0 * X]), torch.stack([y, y]), 0.1)
+    torch.testing.assert_close(together.coef[0], solve(X, y, 0.1).coef, atol=1e-3, rtol=0)
+    assert not together.coef[1].any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_that_are_random_walks_are_solved(seed):
+    rng = np.random.default_rng(seed)
+    X, y = torch.tensor(rng.normal(size=(60, 300)).cumsum(1)), torch.tensor(rng.normal(size=60))
+    assert lasso.solve(X, y, float(lasso.lambda_max(X, y)) / 100).gap <= 1e-6
+
+
+def test_where_nothing_moves_any_more_solve_stops():
+    with pytest.warns(ConvergenceWarning):
+        assert lasso.solve(*problem(), 0.0).n_iter < 10
+
+
+def test_the_line_search_finds_the_minimum():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        b, d = torch.tensor(rng.normal(size=5)), torch.tensor(3 * rng.normal(size=5))
+        curvature, penalty = float(rng.uniform(0.1, 3)), lasso._L1(0.5)
+        # Downhill at the start, as a Newton step is.
+        slope = -float(rng.uniform(0, 9)) - 0.5 * float(d @ b.sign())
+        x = penalty.line_search(b, d, torch.arange(5), slope, curvature)
+        t = torch.cat([(x - b) @ d / (d @ d) * torch.ones(1), torch.linspace(0, 60, 2001)]).double()
+        values = slope * t + curvature * t**2 / 2 + 0.5 * (b + t[:, None] * d).abs().sum(1)
+        assert values[0] <= values[1:].min() + 1e-9
+
+
+def test_solutions_of_a_path_share_no_memory():
+    one, other = lasso.path(*problem(), torch.tensor([0.1, 0.1]))
+    one.coef.zero_()
+    assert other.coef.any()
+
+
+def test_no_graph_is_kept():
+    X, y = problem()
+    for solve in SOLVERS:
+        assert not solve(
+            X.clone().requires_grad_(), y.clone().requires_grad_(), 0.1
+        ).coef.requires_grad
+
+
+def test_numbers_whose_sum_overflows_are_finite():
+    X = torch.full((20, 6), 3e38)
+    assert lasso.solve(X, torch.ones(20), 1e36, tol=1e-4).gap <= 1e-4
+
+
+def test_what_is_too_large_is_named_and_no_gap_is_nan():
+    X, y = problem()
+    for solve in SOLVERS:
+        with pytest.raises(ValueError, match="too large"):
+            solve(1e200 * X, 1e120 * y, 0.1)
+    far = torch.full((6,), 1e200, dtype=torch.float64)
+    assert lasso.solve(X, y, 0.1, b0=far).gap <= 1e-6
+
+
+@pytest.mark.parametrize("lam", [None, "0.1", 1j, [0.1, 0.2]])
+def test_a_lam_that_is_no_number_is_named(lam):
+    with pytest.raises(ValueError, match="lam must be"):
+        lasso.solve(*problem(), lam)
+
+
+def test_lam_may_be_a_tensor_and_is_not_rounded_to_float32():
+    X, y = problem(dtype=torch.float32)
+    assert isinstance(lasso.solve(X, y, torch.tensor(0.1), tol=1e-4).gap, float)
+    with pytest.raises(ValueError, match="lam must be >= 0"):
+        lasso.solve(X, y, -1e-50)

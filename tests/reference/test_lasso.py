@@ -195,3 +195,34 @@ def test_what_did_not_converge_warns_with_its_gap_and_keeps_the_iterate():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_an_empty_column_forgets_its_start(solve):
+    X, y = problem()
+    X[:, 2] = 0
+    solution = solve(X, y, 0.1, max_iter=10**5, b0=np.ones(6))
+    assert solution.gap <= 1e-6
+    assert solution.coef[2] == 0
+
+
+def test_the_second_step_of_fista_has_no_momentum_yet_and_the_third_has():
+    X, y = problem()
+    for n_steps, same in ((2, True), (3, False)):
+        with pytest.warns(ConvergenceWarning):
+            one, other = (f(X, y, 0.01, 1e-15, n_steps).coef for f in (lasso.ista, lasso.fista))
+        assert np.array_equal(one, other) == same
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid)")
+def test_what_is_too_large_is_named_and_no_gap_is_nan():
+    X, y = problem()
+    for solve in SOLVERS:
+        with pytest.raises(ValueError, match="too large"):
+            solve(1e200 * X, 1e200 * y, 0.1)
+
+
+def test_a_lam_that_is_several_is_named():
+    X, y = problem()
+    with pytest.raises(ValueError, match="lam must be a single number"):
+        lasso.coordinate_descent(X, y, [0.1, 0.2])
