@@ -156,6 +156,9 @@ def take_turns(
             except TimeoutError as error:
                 measurement.fail(str(error))
                 continue
+            except Exception as error:  # whatever a library does, the others go on
+                measurement.fail(type(error).__name__)
+                continue
             measurement.seconds.append(seconds)
             measurement.gap = max(measurement.gap, gap)
             if gap > GAP:

@@ -17,6 +17,7 @@ from sparsecourse.bench.problems import Problem, make
 from sparsecourse.bench.solvers import SOLVERS, THREADS, Solve
 
 TINY = (100, 200)
+SETUP_DEADLINE = 600  # seconds to import, to compile, to draw the data
 
 
 class Worker:
@@ -50,7 +51,7 @@ class Worker:
         NotImplementedError
             If it has no solver for this task.
         """
-        return self._ask(_first_call, Problem(task, TINY, ratio=5))
+        return self._ask(_first_call, Problem(task, TINY, ratio=5), deadline=SETUP_DEADLINE)
 
     def run(
         self, problem: Problem, tol: float, deadline: float | None = None
@@ -76,7 +77,7 @@ class Worker:
         TimeoutError
             After the deadline.
         """
-        self._ask(_prepare, problem)
+        self._ask(_prepare, problem, deadline=SETUP_DEADLINE)
         return self._ask(_run, problem, tol, deadline=deadline)
 
     def close(self) -> None:

@@ -135,3 +135,20 @@ def test_the_gap_of_group_coefficients_is_the_group_lassos():
     assert largest_gap(instance, np.zeros((1, 60))) == pytest.approx(0, abs=1e-12)
     instance = make(Problem("group lasso", (100, 60), ratio=5))
     assert largest_gap(instance, np.zeros((1, 60))) > 0.1
+
+
+def test_the_largest_gap_of_all_rounds_is_kept():
+    gaps = iter([GAP, GAP / 8])
+    found = {"a": Measurement(tol=1e-6, gap=GAP / 2)}
+    take_turns({"a": lambda tol: (1.0, next(gaps))}, found, rounds=2, budget=9)
+    assert found["a"].gap == GAP
+
+
+def test_a_solver_that_breaks_stops_nobody_else():
+    def breaks(tol):
+        raise RuntimeError("no")
+
+    found = {"a": Measurement(tol=1e-6, gap=GAP), "b": Measurement(tol=1e-6, gap=GAP)}
+    take_turns({"a": breaks, "b": lambda tol: (1.0, GAP)}, found, rounds=2, budget=9)
+    assert found["a"].failure.startswith("RuntimeError")
+    assert found["b"].seconds == [1.0, 1.0]
