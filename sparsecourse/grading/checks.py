@@ -67,6 +67,9 @@ class Check:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.function.__name__)
+        if self.certificate not in {None, *CERTIFICATES}:
+            known = ", ".join(CERTIFICATES)
+            raise ValueError(f"certificate must be one of {known}, got {self.certificate!r}")
 
     def visible_inputs(self) -> list[Inputs]:
         """Arguments of the cases that students see."""

@@ -48,6 +48,8 @@ def test_a_nonnegative_solution_is_certified_and_a_negative_entry_refused(proble
     assert abs(nonnegative_lasso(best, X, y, 0.2)) < 1e-12
     assert nonnegative_lasso(best + 0.1 * np.eye(5)[3], X, y, 0.2) > 1e-4
     assert nonnegative_lasso(np.array([0, 0, -1.0, 0, 0]), X, y, 0.2) == np.inf
+    assert nonnegative_lasso(np.array([-1e-12, 0, 0, 0, 0]), X, y, 0.2) == np.inf
+    assert lasso(np.zeros(5), X, 0 * y, 0.2) == 0
     assert nonnegative_lasso(np.zeros(5), -np.abs(X), np.abs(y), 0.2) == 0.0
 
 

@@ -142,3 +142,8 @@ def test_a_check_takes_its_name_from_its_function():
         return x / 2
 
     assert Check(halve, 1, lambda rng: {"x": rng.normal()}, "", {}).name == "halve"
+
+
+def test_an_unknown_certificate_is_named():
+    with pytest.raises(ValueError, match=r"certificate must be one of lasso, .*, got 'ridge'"):
+        Check(lambda X: X, 1, lambda rng: {}, "", {}, certificate="ridge")
