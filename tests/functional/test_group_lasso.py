@@ -2,6 +2,7 @@
 
 import warnings
 
+import celer
 import numpy as np
 import pytest
 import torch
@@ -67,7 +68,6 @@ def test_awkward_problems_are_in_fact_solved(seed):
 
 
 def test_coefficients_are_those_of_celer():
-    celer = pytest.importorskip("celer", reason="celer is not installed (extra bench)")
     X, y = problem(1, 30, 60)
     groups = [list(range(i, i + 3)) for i in range(0, 60, 3)]
     lam = float(group_lasso.lambda_max(X, y, groups)) / 10

@@ -1,5 +1,6 @@
 """The group lasso: certified by the gap, equal to known cases, equal to celer."""
 
+import celer
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,7 +121,6 @@ def test_a_group_is_zero_as_a_whole_and_with_l1_also_in_parts():
 
 
 def test_objective_is_that_of_celer():
-    celer = pytest.importorskip("celer", reason="celer is not installed (extra bench)")
     X, y = problem(1, 30, 12)
     groups = [list(range(i, i + 3)) for i in range(0, 12, 3)]
     lam = group_lasso.lambda_max(X, y, groups) / 10
