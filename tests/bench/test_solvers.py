@@ -20,10 +20,6 @@ def test_a_solver_reaches_the_gap_at_a_tight_tolerance(name, task):
     instance = make(Problem(task, (100, 200), ratio=20))
     try:
         solve = SOLVERS[name].build(instance)
-    except ImportError as error:
-        if name == "sparsecourse":
-            raise
-        pytest.skip(f"{error} (extra: bench)")
     except NotImplementedError:
         assert (name, task) == ("scikit-learn", "group lasso")
         return
