@@ -187,7 +187,7 @@ def draw_labels(rng, n_groups=None, largest=3):
 
 
 def draw_block(rng, n_groups=None, largest=3):
-    """The first group is kept, the second is dropped; weights far from 1."""
+    """The first group is kept, the second is dropped, a third is often zero; weights far from 1."""
     labels = draw_labels(rng, n_groups, largest)
     n_groups = int(labels.max()) + 1
     w = rng.uniform(0.4, 2.5, size=n_groups)
@@ -196,6 +196,8 @@ def draw_block(rng, n_groups=None, largest=3):
     for g, factor in ((0, rng.uniform(1.5, 3)), (1, rng.uniform(0.2, 0.8))):
         v[labels == g] *= factor * lam * w[g] / np.linalg.norm(v[labels == g])
     w[0] = max(w[0], 1.2) if w[0] > 1 else min(w[0], 0.8)
+    if rng.random() < 0.5:
+        v[labels == 2] = 0
     return {"v": v, "labels": labels, "lam": lam, "w": w}
 
 
