@@ -15,6 +15,7 @@ def one_sweep(X, y, lam, b, order, divide=True, in_turn=True, threshold_first=Fa
     b, residual = b.copy(), y - X @ b
     for j in order:
         if scale[j] == 0:
+            b[j] = 0
             continue
         z = X[:, j] @ residual / n + scale[j] * b[j]
         if threshold_first:
@@ -57,10 +58,9 @@ def own_part_forgotten(X, y, lam, b, order):
     scale = np.sum(X**2, axis=0) / n
     b, residual = b.copy(), y - X @ b
     for j in order:
-        if scale[j] > 0:
-            new = soft_threshold(X[:, j] @ residual / n, lam) / scale[j]
-            residual = residual - X[:, j] * (new - b[j])
-            b[j] = new
+        new = soft_threshold(X[:, j] @ residual / n, lam) / scale[j] if scale[j] > 0 else 0
+        residual = residual - X[:, j] * (new - b[j])
+        b[j] = new
     return b, residual
 
 
@@ -169,7 +169,7 @@ def draw_problem(rng, n_samples=None, n_features=None, correlation=None):
     p = n_features or int(rng.integers(3, 6))
     n = n_samples or int(rng.integers(p + 2, 12))
     if correlation is None:
-        correlation = rng.choice([0.3, 0.9])
+        correlation = rng.choice([0.3, 0.9, 0.999])
     common = rng.normal(size=(n, 1))
     X = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * rng.normal(size=(n, p))
     X *= rng.uniform(0.5, 2, size=p)
@@ -180,12 +180,19 @@ def draw_problem(rng, n_samples=None, n_features=None, correlation=None):
 
 
 def draw_sweep(rng, **shape):
-    """From a start that is not zero, in an order that is not that of the columns."""
+    """From a start that is not zero, in an order that is not that of the columns.
+
+    Now and then a column is empty, and now and then one is missing in the order, or there twice.
+    """
     case = draw_problem(rng, **shape)
     p = case["X"].shape[1]
     order = rng.permutation(p)
     if (order == np.arange(p)).all():
         order = order[::-1].copy()
+    if rng.random() < 0.4:
+        order[-1] = order[0]
+    if rng.random() < 0.4:
+        case["X"][:, order[0]] = 0
     return case | {"b": rng.normal(size=p), "order": order}
 
 
