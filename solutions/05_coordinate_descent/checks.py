@@ -128,6 +128,10 @@ def free_least_squares_then_threshold(X, y, lam):
     return np.maximum(np.linalg.lstsq(X, y)[0] - lam, 0)
 
 
+def a_hundred_sweeps(X, y, lam):
+    return descend(X, y, lambda z, s, j: max(z - lam, 0.0) / s, max_sweeps=100)
+
+
 def penalty_forgotten(X, y, lam):
     return descend(X, y, lambda z, s, j: max(z, 0.0) / s)
 
@@ -177,6 +181,20 @@ def draw_problem(rng, n_samples=None, n_features=None, correlation=None):
     y = X @ b + 0.3 * rng.normal(size=n)
     lam = rng.uniform(0.05, 0.25) * np.abs(X.T @ y).max() / n
     return {"X": X, "y": y, "lam": float(lam)}
+
+
+def narrow_valley(rng):
+    """Each two columns have correlation 0.98, all stay in: 100 sweeps do not do, 1000 do."""
+    p = int(rng.integers(3, 6))
+    n = int(rng.integers(p + 2, 12))
+    basis = np.sqrt(n) * np.linalg.qr(rng.normal(size=(n, p + 1)))[0]
+    X = np.sqrt(0.98) * basis[:, :1] + np.sqrt(0.02) * basis[:, 1:]
+    y = X @ rng.uniform(0.5, 2, size=p)
+    return {"X": X, "y": y, "lam": float(1e-4 * np.abs(X.T @ y).max() / n)}
+
+
+def draw_nonnegative(rng):
+    return narrow_valley(rng) if rng.random() < 0.3 else draw_problem(rng)
 
 
 def draw_sweep(rng, **shape):
@@ -318,15 +336,17 @@ CHECKS = [
     Check(
         nonnegative_lasso,
         points=3,
-        draw=draw_problem,
+        draw=draw_nonnegative,
         hint="solve for one b_j >= 0 exactly, z as in the lecture; sweep until the gap is closed.",
         wrong={
             "lasso, negative ones set to zero": lasso_cut_at_zero,
             "lasso, signs dropped": signs_dropped,
             "least squares, then threshold": free_least_squares_then_threshold,
             "penalty forgotten": penalty_forgotten,
+            "a hundred sweeps": a_hundred_sweeps,
         },
         edges=(
+            narrow_valley,
             lambda rng: draw_problem(rng, n_samples=30, n_features=12, correlation=0.9),
             lambda rng: draw_problem(rng, n_samples=5, n_features=10),
             zero_column(draw_problem),
