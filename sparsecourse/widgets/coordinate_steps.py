@@ -170,7 +170,7 @@ def coordinate_steps() -> Explorer:
     -------
     explorer : Explorer
     """
-    wide = {"width": "26em"}
+    wide = {"width": "32em"}
     controls = {
         "step": widgets.IntSlider(value=3, min=0, max=STEPS, description="step", layout=wide),
         "correlation": widgets.FloatSlider(

@@ -183,7 +183,7 @@ def lasso_path() -> Explorer:
             min=0,
             max=len(SHARES) - 1,
             description="step of lam, from the largest down",
-            layout={"width": "30em"},
+            layout={"width": "34em"},
         ),
         "data": widgets.ToggleButtons(
             options=list(DATA), value="65 with products", description="columns"

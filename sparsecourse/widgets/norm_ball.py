@@ -194,7 +194,7 @@ def norm_ball() -> Explorer:
     -------
     explorer : Explorer
     """
-    wide = {"width": "26em"}
+    wide = {"width": "36em"}
     controls = {
         "exponent": widgets.SelectionSlider(
             value=1.0, options=list(EXPONENTS.items()), description="exponent p", layout=wide
