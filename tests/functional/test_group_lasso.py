@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsecourse.functional import group_lasso, lasso
+from sparsecourse.functional import group_lasso, lasso, working_set
 from sparsecourse.reference import group_lasso as reference
 from sparsecourse.reference.convergence import ConvergenceWarning
 
@@ -223,3 +223,34 @@ def test_the_first_look_takes_about_fifty_columns(monkeypatch):
     monkeypatch.setattr(group_lasso._GroupPenalty, "restrict", record)
     group_lasso.solve(X, y, groups, float(group_lasso.lambda_max(X, y, groups)) / 20)
     assert sizes[0] == 5
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4])
+def test_gradient_and_curvature_are_the_derivatives_of_the_penalty(l1_ratio):
+    weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+    X = torch.ones(1, 6, dtype=torch.float64)
+    whole = group_lasso._penalty(X, [[0, 1, 2], [3, 4], [5]], 0.7, weights, l1_ratio)
+    b = torch.tensor([0.5, -1.0, 2.0, 0.3, -0.4, 1.5], dtype=torch.float64)
+    everything = torch.arange(6)
+    steps = 1e-6 * torch.eye(6, dtype=torch.float64)
+    slopes = [(whole.value(b + h) - whole.value(b - h)) / 2e-6 for h in steps]
+    gradient = whole.gradient(b, everything)
+    torch.testing.assert_close(
+        gradient, torch.tensor(slopes, dtype=torch.float64), atol=1e-8, rtol=0
+    )
+    changes = [whole.gradient(b + h, everything) - whole.gradient(b - h, everything) for h in steps]
+    H = torch.zeros(6, 6, dtype=torch.float64)
+    whole.add_curvature(H, b, everything)
+    torch.testing.assert_close(H, torch.stack(changes) / 2e-6, atol=1e-7, rtol=0)
+
+
+def test_newton_steps_bend_with_the_penalty():
+    X, y = problem(0, 40, 30)
+    groups = [list(range(i, i + 5)) for i in range(0, 30, 5)]
+    lam = float(group_lasso.lambda_max(X, y, groups)) / 5
+    whole = group_lasso._penalty(X, groups, lam, None, 0.0)
+    small = working_set._SmallProblem(X.mT @ X / 40, X.mT @ y / 40, float(y @ y) / 40, whole)
+    point = small.point(group_lasso.solve(X, y, groups, lam, tol=1e-3).coef)
+    for _ in range(4):  # quadratic convergence: the digits double from step to step
+        point, _ = small.newton_step(point, 1e-14)
+    assert small.gap(point) <= 1e-10 * small.energy

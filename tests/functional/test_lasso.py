@@ -257,10 +257,11 @@ def test_an_empty_column_forgets_its_start(solve):
     torch.testing.assert_close(nothing, torch.zeros_like(nothing), atol=1e-12, rtol=0)
 
 
-def test_a_start_far_away_costs_nothing():
+@pytest.mark.parametrize("p", [200, 300])  # with few enough columns to be used, and with too many
+def test_a_start_far_away_costs_nothing(p):
     rng = np.random.default_rng(0)
-    X, y = problem(0, 50, 300)
-    far = torch.tensor(1e6 * rng.normal(size=300))
+    X, y = problem(0, 50, p)
+    far = torch.tensor(1e6 * rng.normal(size=p))
     lam = float(lasso.lambda_max(X, y)) / 5
     assert lasso.solve(X, y, lam, b0=far).n_iter == lasso.solve(X, y, lam).n_iter
 
