@@ -11,9 +11,12 @@ __version__ = "0.1.0"
 _SUBMODULES = (
     "bench",
     "cli",
+    "costs",
     "data",
+    "executors",
     "functional",
     "grading",
+    "nets",
     "notebook",
     "reference",
     "widgets",

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "sparsecourse"
 
 # From the ground up. A module may import from its own floor and from those below.
 FLOORS = [
-    {"reference", "papers", "data"},
+    {"reference", "papers", "data", "executors"},
     {"functional"},
     {"nets", "training", "costs", "timing"},
     {"pruning", "quantization"},
@@ -25,10 +25,10 @@ TOP = len(FLOORS) - 1
 # Third-party packages that only some may import: package -> who.
 RESERVED = {
     "ipywidgets": {"widgets"},
-    "IPython": {"widgets", "notebook"},
+    "IPython": {"widgets", "notebook", "grading"},
     "anywidget": {"widgets"},
     "nbgrader": {"grading"},
-    "dask": {"grading", "experiments", "cli"},
+    "dask": {"executors"},
 }
 BARE = {"__init__", "__main__"}  # these import the standard library alone, as does cli at import
 
