@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from sparsecourse.cli import environment
-from sparsecourse.cli.requirements import ROOT
+from sparsecourse.cli.grade import FOLDER
+from sparsecourse.cli.requirements import ROOT, SetupError
 from sparsecourse.cli.setup import add_cpu_argument
 
-START = "lectures/00_start_here.ipynb"
+START = "/lab/tree/lectures/00_start_here.ipynb"
 
 SHORT_NAMES = {
     "--ip": "--ServerApp.ip",
@@ -34,17 +35,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=port_number, help="where the server listens (default: 8888, or next)"
     )
+    parser.add_argument(
+        "--grading",
+        nargs="?",
+        type=Path,
+        const=FOLDER,
+        metavar="DIR",
+        help="for instructors: read answers in words with nbgrader's formgrader, in a folder that "
+        "`grade` wrote (default: .grading in the course's folder)",
+    )
     add_cpu_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
-    environment.enter([], arguments.argv, cpu=arguments.cpu)
-    command = server_command(ROOT, arguments.port, arguments.no_browser, arguments.passed_on)
-    environment.replace_process(command, server_environment())
+    root, start, reader = ROOT, START, "students"
+    if arguments.grading:
+        root, start, reader = graded(arguments.grading), "/lab", "instructors"
+        environment.enter(["grade"], arguments.argv, cpu=arguments.cpu)
+        os.chdir(root)  # nbgrader looks for its settings there
+    else:
+        environment.enter([], arguments.argv, cpu=arguments.cpu)
+    command = server_command(root, start, arguments.port, arguments.no_browser, arguments.passed_on)
+    environment.replace_process(command, server_environment(reader))
+
+
+def graded(folder: Path) -> Path:
+    """The folder as a full path, if there is anything to grade by hand.
+
+    Raises
+    ------
+    SetupError
+        If no class was graded there.
+    """
+    if not (folder / "nbgrader_config.py").is_file():
+        raise SetupError(
+            f"There is no nbgrader_config.py in {folder}: no class was graded there.",
+            "grade a class first: python3 -m sparsecourse grade NN_topic SUBMISSIONS "
+            "--out grades.csv",
+        )
+    return folder.resolve()
 
 
 def server_command(
-    root: Path, port: int | None, no_browser: bool, passed_on: list[str]
+    root: Path, start: str, port: int | None, no_browser: bool, passed_on: list[str]
 ) -> list[str]:
     """The command line of a JupyterLab server on `root` that asks no other host for anything.
 
@@ -54,7 +87,7 @@ def server_command(
         "--ServerApp.ip": "127.0.0.1",
         "--ServerApp.port": port,
         "--ServerApp.root_dir": root,
-        "--LabApp.default_url": f"/lab/tree/{START}",
+        "--LabApp.default_url": start,
         "--LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url": "None",
         "--LabApp.extension_manager": "readonly",
@@ -74,13 +107,17 @@ def server_command(
     return command + passed_on
 
 
-def server_environment() -> dict[str, str]:
-    """Environment variables of that server: our settings, and a package its kernels can import."""
+def server_environment(reader: str) -> dict[str, str]:
+    """Environment variables of that server: our settings, and a package its kernels can import.
+
+    The settings are those in the folder `reader` (students see nothing of nbgrader's, instructors
+    its formgrader), and those for everyone.
+    """
     variables = dict(os.environ)
-    settings = str(Path(__file__).with_name("jupyter"))
-    for name, path in {
-        "JUPYTER_CONFIG_PATH": settings,
-        "PYTHONPATH": str(ROOT),
+    settings = Path(__file__).with_name("jupyter")
+    for name, paths in {
+        "JUPYTER_CONFIG_PATH": [settings / reader, settings / "everyone"],
+        "PYTHONPATH": [ROOT],
     }.items():
-        variables[name] = os.pathsep.join(filter(None, [path, variables.get(name)]))
+        variables[name] = os.pathsep.join(filter(None, [*map(str, paths), variables.get(name)]))
     return variables

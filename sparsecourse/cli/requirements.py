@@ -19,6 +19,21 @@ class SetupError(Exception):
         super().__init__(f"{what}\nWhat to do: {remedy}")
 
 
+def require_folder(name: str, root: Path = ROOT) -> None:
+    """Stop a command that works on what a student bundle leaves out, before it installs anything.
+
+    Raises
+    ------
+    SetupError
+        If `root` has no folder of that name.
+    """
+    if not (root / name).is_dir():
+        raise SetupError(
+            f"There is no {name}/ in {root}: this is a student bundle.",
+            "run this command in a clone of the course, as instructors have it.",
+        )
+
+
 @dataclass(frozen=True)
 class Requirement:
     """One line of pyproject.toml's dependencies: a name and bounds made of ``>=`` and ``<``."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from sparsecourse.cli import environment
-from sparsecourse.cli.requirements import ROOT
+from sparsecourse.cli.requirements import ROOT, require_folder
 from sparsecourse.cli.setup import add_cpu_argument
 
 
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    require_folder("tests")
     environment.enter(["test"], arguments.argv, cpu=arguments.cpu)
     command = [sys.executable, "-m", "pytest", *arguments.passed_on]
     return subprocess.run(command, cwd=ROOT).returncode

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-from nbgrader.apps import NbGraderAPI
+from nbformat import NotebookNode
 from traitlets.config import Config
 
-from sparsecourse.grading import cases
+from sparsecourse.grading import assignment, cases
 from sparsecourse.grading.checks import load_checks
 
 
@@ -86,9 +83,14 @@ def differences(root: Path, topics: Sequence[str] = ()) -> list[str]:
     return sorted(lines)
 
 
+def known_topics(root: Path) -> list[str]:
+    """Names of the folders in solutions/ that declare checks."""
+    return sorted(path.parent.name for path in (root / "solutions").glob("*/checks.py"))
+
+
 def generate(root: Path, topics: Sequence[str] = ()) -> dict[str, str]:
     """Path below exercises/ -> text, of every file that students receive."""
-    known = sorted(path.parent.name for path in (root / "solutions").glob("*/checks.py"))
+    known = known_topics(root)
     unknown = set(topics) - set(known)
     if unknown:
         raise ReleaseError(
@@ -97,23 +99,21 @@ def generate(root: Path, topics: Sequence[str] = ()) -> dict[str, str]:
     files = {}
     for topic in topics or known:
         source = root / "solutions" / topic
-        files[f"{topic}/{topic}.ipynb"] = _without_solutions(source / f"{topic}.ipynb")
-        files[f"{topic}/{cases.FILE_NAME}"] = cases.dumps(load_checks(source))
+        released = _without_solutions(source / f"{topic}.ipynb")
+        files[f"{topic}/{topic}.ipynb"] = nbformat.writes(released) + "\n"
+        files[f"{topic}/{cases.FILE_NAME}"] = cases.dumps(
+            load_checks(source), _manual_points(released)
+        )
     return files
 
 
-@contextlib.contextmanager
-def _scripts_on_path() -> Iterator[None]:
-    """nbgrader starts `alembic` by name, which an environment not activated has not on its PATH."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before
+def _manual_points(released: NotebookNode) -> int:
+    """Points of the answers in words: cells that students write and a person reads."""
+    about = [cell.metadata.get("nbgrader", {}) for cell in released.cells]
+    return sum(cell.points for cell in about if cell.get("grade") and cell.get("solution"))
 
 
-def _without_solutions(notebook: Path) -> str:
+def _without_solutions(notebook: Path) -> NotebookNode:
     """The notebook as nbgrader releases it, made in a folder that is thrown away afterwards."""
     topic = notebook.stem
     with tempfile.TemporaryDirectory() as folder:
@@ -124,11 +124,10 @@ def _without_solutions(notebook: Path) -> str:
         config = Config()
         config.CourseDirectory.root = str(course)
         config.NbGrader.logfile = ""
-        with _scripts_on_path():
-            result = NbGraderAPI(config=config).generate_assignment(topic)
-        if not result["success"]:
-            said = "\n".join(filter(None, (result.get("log"), result.get("error"))))
-            raise ReleaseError(f"{notebook}: nbgrader refused it:\n{said}")
+        try:
+            assignment.generate(config, topic)
+        except assignment.AssignmentError as error:
+            raise ReleaseError(f"{notebook}: {error}") from None
         released = nbformat.read(course / "release" / topic / notebook.name, as_version=4)
     released.metadata.pop("sparsecourse", None)  # the run time of the solution
-    return nbformat.writes(released) + "\n"
+    return released

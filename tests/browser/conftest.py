@@ -20,7 +20,6 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from sparsecourse.cli.doctor import find_chromium
-from sparsecourse.cli.lab import server_environment
 from sparsecourse.cli.requirements import ROOT
 
 SECONDS_TO_START = 60
@@ -66,7 +65,10 @@ def end(process: subprocess.Popen) -> None:
 
 @contextlib.contextmanager
 def running_lab(folder: Path, variables: dict[str, str], *arguments: str) -> Iterator[str]:
-    """Start `lab --no-browser`, give its address once it listens, end it."""
+    """Start `lab --no-browser` with `arguments`, give its address once it listens, end it.
+
+    What the server says goes to `folder`/server.log.
+    """
     command = [sys.executable, "-m", "sparsecourse", "lab", "--no-browser"]
     command += [f"--port={free_port()}", *arguments]
     log = folder / "server.log"
@@ -95,8 +97,8 @@ def running_lab(folder: Path, variables: dict[str, str], *arguments: str) -> Ite
 def clean_variables(tmp_path_factory) -> dict[str, str]:
     """Environment of a user with no settings, no data sets and no cache of their own."""
     home = tmp_path_factory.mktemp("home")
-    variables = server_environment()
-    for name in ("SPARSECOURSE_DATA", "SPARSECOURSE_CACHE"):
+    variables = dict(os.environ)
+    for name in ("SPARSECOURSE_DATA", "SPARSECOURSE_CACHE", "JUPYTER_CONFIG_PATH"):
         variables.pop(name, None)
     settings = home / "config" / "labconfig"
     settings.mkdir(parents=True)
@@ -144,5 +146,5 @@ def page(browser):
     context.on("request", lambda request: called.append(request.url))
     yield page
     context.close()
-    local = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:")
+    local = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:|about:blank$")
     assert [url for url in called if not local.match(url)] == []

@@ -1,7 +1,9 @@
 """exercises/ is what solutions/ gives; a difference is found and named."""
 
+import json
 import shutil
 
+import nbformat
 import pytest
 
 from sparsecourse.cli.requirements import ROOT
@@ -37,6 +39,17 @@ def test_an_edited_exercise_is_found_and_a_release_mends_it(course):
     (course / "exercises" / TOPIC / "left_over.txt").unlink()
     release.release(course)
     assert release.differences(course, [TOPIC]) == []
+
+
+def test_released_cases_state_the_points_of_the_notebook(course):
+    path = release.release(course)[0]
+    cells = [cell.metadata.nbgrader for cell in nbformat.read(path, as_version=4).cells]
+    cases = json.loads((path.parent / "cases.json").read_text())
+    of_functions = [check["points"] for check in cases["functions"].values()]
+    by_a_program = [cell.points for cell in cells if cell.grade and not cell.solution]
+    by_a_person = [cell.points for cell in cells if cell.grade and cell.solution]
+    assert of_functions == by_a_program == [2, 3, 3, 3]
+    assert [cases["manual_points"]] == by_a_person == [3]
 
 
 def test_an_unknown_topic_is_answered_with_the_known(course):
