@@ -1,5 +1,5 @@
 """The cases that students see, as a JSON file beside the exercise: inputs, and expected outputs
-or the certificate to apply."""
+or the certificate to apply; and the points."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ def decode(value: Any) -> Any:
     return value
 
 
-def dumps(checks: list[Check]) -> str:
-    """The text of the file: every check, its visible cases one a line."""
+def dumps(checks: list[Check], manual_points: int) -> str:
+    """The text of the file: every check, its visible cases one a line.
+
+    `manual_points` are those of the answers that a person reads.
+    """
     blocks = []
     for check in checks:
         inputs_of_all = [rounded(inputs) for inputs in check.visible_inputs()]
@@ -42,7 +45,7 @@ def dumps(checks: list[Check]) -> str:
             {"inputs": {name: encode(value) for name, value in inputs.items()}}
             for inputs in inputs_of_all
         ]
-        about: dict[str, Any] = {"hint": check.hint}
+        about: dict[str, Any] = {"points": check.points, "hint": check.hint}
         if check.certificate is not None:
             about |= {"certificate": check.certificate, "gap": check.gap}
         else:
@@ -52,7 +55,8 @@ def dumps(checks: list[Check]) -> str:
         lines = ",\n".join(json.dumps(case) for case in cases)
         head = json.dumps(about)[:-1]
         blocks.append(f'"{check.name}": {head}, "cases": [\n{lines}\n]}}')
-    return "{\n" + ",\n".join(blocks) + "\n}\n"
+    functions = "{\n" + ",\n".join(blocks) + "\n}"
+    return f'{{"manual_points": {manual_points}, "functions": {functions}}}\n'
 
 
 def rounded(value: Any) -> Any:

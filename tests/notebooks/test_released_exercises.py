@@ -10,7 +10,7 @@ EXERCISES = sorted(ROOT.glob("exercises/*/*.ipynb"))
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.parent.name)
-def test_only_not_implemented_errors_occur(path):
+def test_only_not_implemented_errors_occur_and_no_points_are_earned(path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook,
@@ -25,6 +25,9 @@ def test_only_not_implemented_errors_occur(path):
     assert errors == ["NotImplementedError"] * len(checks)
     assert checks
     assert not [output for output in outputs if output.get("name") == "stderr"]
+    table = notebook.cells[-1].outputs[0].text
+    assert table.count("not written yet") == len(checks)
+    assert "\n0 of " in table
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda path: path.parent.name)

@@ -147,6 +147,15 @@ def test_run_time_is_recorded_and_bearable(path):
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=name_of)
+def test_exercise_ends_with_a_check_of_all_answers_that_costs_and_earns_nothing(path):
+    cell = read(path).cells[-1]
+    assert cell.source == "check_my_answers(globals())"
+    assert cell.metadata.nbgrader.locked
+    assert not cell.metadata.nbgrader.grade
+    assert not cell.metadata.nbgrader.solution
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=name_of)
 def test_solution_has_a_released_exercise_and_checks(path):
     topic = path.stem
     assert path.parent.name == topic
