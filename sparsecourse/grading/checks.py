@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from sparsecourse.grading.certificates import CERTIFICATES
 
 Inputs = dict[str, Any]
-Judge = Callable[[Any], str | None]  # None for a right answer, else what is wrong
+Judge = Callable[[Any], "Failure | None"]  # None for a right answer
 VISIBLE_SEED = 0
 VISIBLE_CASES = 6
 HIDDEN_CASES = 12
@@ -22,8 +22,13 @@ HIDDEN_CASES = 12
 
 @dataclass(frozen=True)
 class Failure:
-    """What is wrong with an answer, in words, and what came out where anything did."""
+    """What is wrong with an answer.
 
+    `what` says it in full, with values; `kind` says no more than what sort of mistake it is, for
+    those who may not know the inputs; `got` is what came out, where anything did.
+    """
+
+    kind: str
     what: str
     got: Any = None
 
@@ -81,18 +86,19 @@ class Check:
         rng = np.random.default_rng(seed)
         return [self.draw(rng) for _ in range(HIDDEN_CASES)] + [edge(rng) for edge in self.edges]
 
-    def first_failure(self, function: Callable, cases: list[Inputs]) -> Failure | None:
-        """What is wrong with `function` on the first case where it is; else None."""
-        for inputs in cases:
-            failure = describe_failure(function, inputs, self._judge(inputs))
-            if failure is not None:
-                return failure
-        return None
-
-    def _judge(self, inputs: Inputs) -> Judge:
+    def judge(self, inputs: Inputs) -> Judge:
+        """What decides on an answer to these arguments."""
         if self.certificate is not None:
             return certified(self.certificate, self.gap, inputs)
         return equal_to(self.function(**copied(inputs)), self.rtol, self.atol)
+
+    def first_failure(self, function: Callable, cases: list[Inputs]) -> Failure | None:
+        """What is wrong with `function` on the first case where it is; else None."""
+        for inputs in cases:
+            failure = describe_failure(function, inputs, self.judge(inputs))
+            if failure is not None:
+                return failure
+        return None
 
 
 def load_checks(folder: Path) -> list[Check]:
@@ -125,15 +131,19 @@ def equal_to(expected: Any, rtol: float, atol: float) -> Judge:
 def certified(certificate: str, gap: float, inputs: Inputs) -> Judge:
     """Right is what has a duality gap of at most `gap`."""
 
-    def judge(got: Any) -> str | None:
+    def judge(got: Any) -> Failure | None:
         # Any numbers of the right shape will do: the tolerance is infinite.
         malformed = compare(got, np.zeros(inputs["X"].shape[1]), rtol=0, atol=np.inf)
         if malformed is not None:
             return malformed
-        reached = CERTIFICATES[certificate](np.asarray(got, dtype=np.float64), **inputs)
+        with np.errstate(all="ignore"):
+            reached = CERTIFICATES[certificate](np.asarray(got, dtype=np.float64), **inputs)
         if reached <= gap:
             return None
-        return f"the duality gap of your result is {reached:.1e}; optimal means below {gap:.0e}"
+        return Failure(
+            f"returned a result that is not optimal (a duality gap above {gap:.0e})",
+            f"the duality gap of your result is {reached:.1e}; optimal means below {gap:.0e}",
+        )
 
     return judge
 
@@ -152,53 +162,70 @@ def describe_failure(function: Callable, inputs: Inputs, judge: Judge) -> Failur
             got = function(**given)
     except NotImplementedError:
         raise
-    except TypeError as error:
-        advice = " (keep the names of the arguments)" if "argument" in str(error) else ""
-        return Failure(f"it raised TypeError: {error}{advice}")
     except (Exception, SystemExit) as error:
-        return Failure(f"it raised {type(error).__name__}: {error}")
+        kind = type(error).__name__
+        renamed = isinstance(error, TypeError) and "argument" in str(error)
+        advice = " (keep the names of the arguments)" if renamed else ""
+        return Failure(f"raised {kind}", f"it raised {kind}: {error}{advice}")
     for name, value in inputs.items():
         if not np.array_equal(given[name], value, equal_nan=True):
-            return Failure(f"it changed its argument {name}: work on a copy")
+            return Failure(
+                f"changed its argument {name}", f"it changed its argument {name}: work on a copy"
+            )
     wrong = judge(got)
-    return None if wrong is None else Failure(wrong, got)
+    return None if wrong is None else replace(wrong, got=got)
 
 
 def compare(
     got: Any, expected: Any, rtol: float, atol: float, what: str = "the result"
-) -> str | None:
-    """None if `got` is `expected` within the tolerances, else the first difference, in words."""
+) -> Failure | None:
+    """None if `got` is `expected` within the tolerances, else the first difference."""
     if got is None:
-        return f"{what} is None: is a return missing?"
+        return Failure("returned None", f"{what} is None: is a return missing?")
     if isinstance(expected, tuple):
         if not isinstance(got, tuple | list) or len(got) != len(expected):
             kind = type(got).__name__
             size = f"a {kind} of {len(got)}" if isinstance(got, tuple | list) else kind
-            return f"{what} must be a tuple of {len(expected)}, got {size}"
+            must = f"a tuple of {len(expected)}"
+            return Failure(
+                f"returned something else than {must}", f"{what} must be {must}, got {size}"
+            )
         parts = (
             compare(g, e, rtol, atol, f"part {i} of {what}")
             for i, (g, e) in enumerate(zip(got, expected, strict=True))
         )
         return next(filter(None, parts), None)
     if isinstance(expected, int) and not isinstance(got, numbers.Integral):
-        return f"{what} must be an int, got {type(got).__name__}"
+        return Failure(
+            "returned no int where one is asked for",
+            f"{what} must be an int, got {type(got).__name__}",
+        )
+    not_real = "returned something that is not made of real numbers"
     try:
         array = np.asarray(got)
     except Exception:  # rows of different lengths, tensors that track gradients, ...
-        return f"{what} must be an array, got a {type(got).__name__} that is none"
+        return Failure(
+            not_real, f"{what} must be an array, got a {type(got).__name__} that is none"
+        )
     # float() would also take text and truth values, and drop imaginary parts and masks.
     if array.dtype.kind not in "iuf" or np.ma.isMaskedArray(got):
-        return f"{what} must be made of real numbers, got {type(got).__name__} of {array.dtype}"
+        given = f"{type(got).__name__} of {array.dtype}"
+        return Failure(not_real, f"{what} must be made of real numbers, got {given}")
     expected = np.asarray(expected, dtype=np.float64)
     if not np.isfinite(expected).all():
         raise ValueError(f"a check must expect finite numbers, not {expected}")
     if array.shape != expected.shape:
-        return f"{what} must have shape {expected.shape}, got {array.shape}"
+        return Failure(
+            "returned the wrong shape",
+            f"{what} must have shape {expected.shape}, got {array.shape}",
+        )
     if not np.isfinite(array).all():
-        return f"{what} holds {array[~np.isfinite(array)][0]}"
+        return Failure("returned NaN or infinity", f"{what} holds {array[~np.isfinite(array)][0]}")
     wrong = np.abs(array - expected) > atol + rtol * np.abs(expected)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = f"entry {list(at)} of {what}" if at else what
-        return f"{where} is {array[at]:.6g}, expected {expected[at]:.6g}"
+        return Failure(
+            "returned a wrong value", f"{where} is {array[at]:.6g}, expected {expected[at]:.6g}"
+        )
     return None

@@ -57,8 +57,8 @@ def test_a_judge_says_the_gap_and_looks_at_the_shape_first(problem):
     X, y = problem
     judge = certified("lasso", 1e-6, {"X": X, "y": y, "lam": 0.2})
     assert judge(reference.coordinate_descent(X, y, 0.2, tol=1e-7).coef) is None
-    assert "optimal means below 1e-06" in judge(np.zeros(5))
-    assert "the duality gap of your result is" in judge(np.ones(5))
-    assert "shape (5,), got (4,)" in judge(np.zeros(4))
-    assert "holds nan" in judge(np.full(5, np.nan))
-    assert "is a return missing" in judge(None)
+    assert "optimal means below 1e-06" in judge(np.zeros(5)).what
+    assert "the duality gap of your result is" in judge(np.ones(5)).what
+    assert "shape (5,), got (4,)" in judge(np.zeros(4)).what
+    assert "holds nan" in judge(np.full(5, np.nan)).what
+    assert "is a return missing" in judge(None).what

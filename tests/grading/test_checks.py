@@ -95,7 +95,7 @@ def test_compare_says_what_differs(got, expected, said):
     if said is None:
         assert failure is None
     else:
-        assert re.search(said, failure), failure
+        assert re.search(said, failure.what), failure
 
 
 def test_a_check_that_expects_what_cannot_be_compared_is_refused():
