@@ -11,7 +11,18 @@ import io
 import os
 import sys
 
-from sparsecourse.cli import bench, data, doctor, lab, notebooks, release, setup, tests
+from sparsecourse.cli import (
+    bench,
+    data,
+    doctor,
+    feedback,
+    grade,
+    lab,
+    notebooks,
+    release,
+    setup,
+    tests,
+)
 from sparsecourse.cli.requirements import SetupError
 
 COMMANDS = {
@@ -22,6 +33,8 @@ COMMANDS = {
     "data": data,
     "notebooks": notebooks,
     "release": release,
+    "grade": grade,
+    "feedback": feedback,
     "bench": bench,
 }
 

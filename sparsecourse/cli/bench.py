@@ -1,15 +1,19 @@
-"""Measure our solvers against those of scikit-learn, celer and skglm.
+"""Measure: our solvers against those of other libraries, our grading against nbgrader's.
 
-All solve the same problems, on one thread, to the same duality gap, judged from outside on the
-coefficients. The full run takes about half an hour and 5 GB of memory.
+All solvers solve the same problems, on one thread, to the same duality gap, judged from outside on
+the coefficients (half an hour and 5 GB of memory). Both graders grade the same made-up class.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from sparsecourse.cli import environment
+from sparsecourse.cli.requirements import ROOT
 from sparsecourse.data import catalogue
 
 
@@ -21,9 +25,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     solvers.add_argument("--seed", type=int, default=0, help="of the random designs (default: 0)")
     solvers.add_argument("--json", type=Path, metavar="FILE", help="store every figure there")
+    solvers.set_defaults(measure=measure_solvers)
+    grading = actions.add_parser("grading", help="a class, graded by us and by nbgrader")
+    grading.add_argument(
+        "--submissions", type=int, default=200, help="in the class (default: 200; 10 minutes)"
+    )
+    grading.add_argument("--topic", default="04_ridge_and_lasso", metavar="NN_topic")
+    grading.add_argument("--workers", type=int, default=2, help="processes of each (default: 2)")
+    grading.add_argument("--json", type=Path, metavar="FILE", help="store every figure there")
+    grading.set_defaults(measure=measure_grading)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    arguments.measure(arguments)
+
+
+def measure_grading(arguments: argparse.Namespace) -> None:
+    """Grade one class twice, and print how long it took."""
+    environment.enter(["grade"], arguments.argv)
+    from sparsecourse.bench import classroom, grading, report
+
+    topic, workers = arguments.topic, arguments.workers
+    made = classroom.make(ROOT, topic, arguments.submissions)
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(one.kind for one in made).items())
+    print(f"{len(made)} submissions of {topic} ({kinds}), {workers} processes each.", flush=True)
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, rated in {
+            "sparsecourse": partial(grading.ours, made, topic),
+            "nbgrader": partial(grading.nbgraders, made, ROOT, topic),
+        }.items():
+            (place := Path(folder, name)).mkdir()
+            rate = rates[name] = rated(place, workers)
+            memory = ", ".join(f"{megabytes:.0f}" for megabytes in rate.memory)
+            print(
+                f"{name:12} {rate.seconds:7.1f} s, {rate.a_minute:6.1f} a minute; other points "
+                f"than deserved: {rate.failed}; MB at each quarter: {memory}",
+                flush=True,
+            )
+    ratio = rates["sparsecourse"].a_minute / rates["nbgrader"].a_minute
+    print(f"{ratio:.1f} times nbgrader's rate.")
+    if arguments.json:
+        grading.store(arguments.json, report.circumstances(), rates)
+
+
+def measure_solvers(arguments: argparse.Namespace) -> None:
+    """Solve the problems, printing each row as soon as it is there."""
     environment.enter(["bench"], arguments.argv)
     from tqdm.auto import tqdm
 

@@ -79,8 +79,9 @@ def test_a_fetch_of_an_unknown_set_names_the_known():
 
 def test_help_lists_every_command():
     text = run("--help").stdout
-    for command in ("lab", "test", "setup", "doctor", "data", "notebooks", "release", "bench"):
-        assert command in text
+    commands = ["lab", "test", "setup", "doctor", "data", "notebooks", "release"]
+    for command in [*commands, "grade", "feedback", "bench"]:
+        assert f"\n    {command}" in text, command
 
 
 def test_a_setup_that_cannot_be_is_a_sentence_and_exit_1(capsys):
@@ -109,6 +110,22 @@ def test_release_of_an_unknown_topic_is_a_sentence():
     assert "Traceback" not in ended.stderr
 
 
+def test_release_writes_a_student_bundle(tmp_path):
+    folder = tmp_path / "week 2"
+    ended = run("release", "--student-bundle", str(folder), "02_linear_regression")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{folder}: hand this folder out.\n"
+    assert [path.name for path in (folder / "exercises").iterdir()] == ["02_linear_regression"]
+
+
+def test_a_student_bundle_that_cannot_be_is_a_sentence():
+    ended = run("release", "--student-bundle", str(ROOT / "handed_out"))
+    assert ended.returncode == 1
+    assert "lies inside the clone" in ended.stderr
+    assert "What to do" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_arguments_after_dashes_are_split_off():
     assert split_at_dashes(["test", "--", "-k", "--", "x"]) == (["test"], ["-k", "--", "x"])
     assert split_at_dashes(["test"]) == (["test"], [])
@@ -121,7 +138,7 @@ def test_test_passes_arguments_on_to_pytest():
 
 
 def test_server_asks_no_other_host_and_listens_on_this_machine_only():
-    command = lab.server_command(ROOT, None, False, [])
+    command = lab.server_command(ROOT, lab.START, None, False, [])
     assert "--ServerApp.ip=127.0.0.1" in command
     assert "--LabApp.news_url=None" in command
     assert "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate" in command
@@ -129,7 +146,7 @@ def test_server_asks_no_other_host_and_listens_on_this_machine_only():
 
 
 def test_what_the_user_passes_on_wins():
-    command = lab.server_command(ROOT, 9999, True, ["--ServerApp.ip=0.0.0.0", "--debug"])
+    command = lab.server_command(ROOT, lab.START, 9999, True, ["--ServerApp.ip=0.0.0.0", "--debug"])
     assert [a for a in command if a.startswith("--ServerApp.ip")] == ["--ServerApp.ip=0.0.0.0"]
     assert "--ServerApp.port=9999" in command
     assert "--no-browser" in command
@@ -138,7 +155,7 @@ def test_what_the_user_passes_on_wins():
 
 @pytest.mark.parametrize("short", lab.SHORT_NAMES)
 def test_short_names_of_settings_win_too(short):
-    command = lab.server_command(ROOT, 8888, False, [f"{short}=x"])
+    command = lab.server_command(ROOT, lab.START, 8888, False, [f"{short}=x"])
     long_name = lab.SHORT_NAMES[short]
     assert not [argument for argument in command if argument.startswith(long_name)]
 
@@ -151,10 +168,10 @@ def test_a_port_that_does_not_exist_is_refused():
 
 def test_root_is_allowed_and_kernels_find_the_package(monkeypatch):
     monkeypatch.setattr(lab.os, "geteuid", lambda: 0, raising=False)
-    assert "--allow-root" in lab.server_command(ROOT, None, False, [])
+    assert "--allow-root" in lab.server_command(ROOT, lab.START, None, False, [])
     monkeypatch.setattr(lab.os, "geteuid", lambda: 1000, raising=False)
-    assert "--allow-root" not in lab.server_command(ROOT, None, False, [])
-    assert lab.server_environment()["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
+    assert "--allow-root" not in lab.server_command(ROOT, lab.START, None, False, [])
+    assert lab.server_environment("students")["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
 
 
 def test_a_terminal_without_ticks_gets_question_marks():
@@ -203,7 +220,7 @@ def test_extras_may_be_written_with_spaces(monkeypatch):
 
 def test_settings_of_the_course_are_added_to_those_of_the_user(monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/mine")
-    path = lab.server_environment()["JUPYTER_CONFIG_PATH"]
+    path = lab.server_environment("students")["JUPYTER_CONFIG_PATH"]
     assert path.endswith("/mine")
     assert "jupyter" in path
 
