@@ -18,7 +18,7 @@ from sparsecourse.bench.solvers import GAP, SOLVERS, THREADS
 
 OURS = "sparsecourse"
 PEERS = [name for name in SOLVERS if name != OURS]
-PACKAGES = ["numpy", "scipy", "torch", "scikit-learn", "celer", "skglm", "numba"]
+PACKAGES = ["numpy", "scipy", "torch", "scikit-learn", "celer", "skglm", "numba", "nbgrader"]
 
 Results = Mapping[Problem, Mapping[str, Measurement]]
 
@@ -34,13 +34,20 @@ def conditions(seed: int) -> dict:
     -------
     conditions : dict of str, int and float
     """
+    return circumstances() | {"threads": THREADS, "gap": GAP, "seed": seed}
+
+
+def circumstances() -> dict:
+    """When, where and with what something was measured.
+
+    Returns
+    -------
+    circumstances : dict of str and int
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": _processor(),
         "cores": os.cpu_count(),
-        "threads": THREADS,
-        "gap": GAP,
-        "seed": seed,
         "versions": {"python": platform.python_version()}
         | {name: _version(name) for name in PACKAGES},
     }
