@@ -42,7 +42,7 @@ class Entry:
     waiting : list of str
         Those of them that a person has yet to look at.
     comments : dict of str to str
-        What a person wrote about them.
+        What a person wrote about them, or that there is no answer to read.
     penalty : float
         Points taken for handing in late.
     """
@@ -204,9 +204,10 @@ class Gradebook:
                 )
             }
             comments = {
-                row.name: row.manual_comment
+                # An answer in words that is missing has only ours; on functions `Mark` says more.
+                row.name: row.manual_comment or (row.name in exercise.manual and row.auto_comment)
                 for row in db.execute(
-                    select(api.BaseCell.name, api.Comment.manual_comment)
+                    select(api.BaseCell.name, api.Comment.manual_comment, api.Comment.auto_comment)
                     .join(api.Comment, api.Comment.cell_id == api.BaseCell.id)
                     .where(api.Comment.notebook_id == submitted.id)
                 )

@@ -127,6 +127,7 @@ def test_an_answer_that_was_left_as_it_was_is_0_and_nobody_reads_it(gradebook, a
     gradebook.record(asked, result(asked, cells=handed_in.cells_of(asked)))
     entry = gradebook.entry(asked, "ada")
     assert (entry.points["proof"], entry.waiting) == (0, [])
+    assert entry.comments == {"proof": "No response."}
     with by_nbgrader(gradebook.folder) as book:
         comment = book.find_comment("proof", TOPIC, TOPIC, "ada")
         assert comment.auto_comment == "No response."
