@@ -118,7 +118,7 @@ def _decode_array(array: Any, dtype: Any, shape: Any) -> ndarray:
     if not all(type(length) is int and 0 <= length <= MAX_BYTES for length in shape):
         raise ValueError("no shape")
     size = math.prod(shape) * int(dtype[2:])
-    if size > MAX_BYTES or len(array) > 2 * MAX_BYTES:
+    if size > MAX_BYTES:
         raise ValueError("too large")
     data = b64decode(array, validate=True)
     if len(data) != size:

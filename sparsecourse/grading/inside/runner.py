@@ -154,15 +154,16 @@ def compiled(source: str) -> types.CodeType:
 
 
 def disarm() -> None:
-    """Take back what a cell may have set to interrupt those after it."""
+    """Take back what a cell may have set to disturb those after it."""
+    settrace(None)
+    setprofile(None)
+    vars(builtins).update(__builtins__)
     pthread_sigmask(SIG_BLOCK, SIGNALS)
     for timer in TIMERS:
         setitimer(timer, 0)
     for number in SIGNALS:
         signal(number, SIG_IGN)  # drops what is pending
         signal(number, SIG_IGN if number in IGNORED else SIG_DFL)
-    settrace(None)
-    setprofile(None)
 
 
 def call(function: Callable, cases: list[dict], tell: Callable) -> None:
