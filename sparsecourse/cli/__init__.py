@@ -15,6 +15,7 @@ from sparsecourse.cli import (
     bench,
     data,
     doctor,
+    experiment,
     feedback,
     grade,
     lab,
@@ -35,6 +36,7 @@ COMMANDS = {
     "release": release,
     "grade": grade,
     "feedback": feedback,
+    "experiment": experiment,
     "bench": bench,
 }
 

@@ -80,7 +80,7 @@ def test_a_fetch_of_an_unknown_set_names_the_known():
 def test_help_lists_every_command():
     text = run("--help").stdout
     commands = ["lab", "test", "setup", "doctor", "data", "notebooks", "release"]
-    for command in [*commands, "grade", "feedback", "bench"]:
+    for command in [*commands, "grade", "feedback", "experiment", "bench"]:
         assert f"\n    {command}" in text, command
 
 
