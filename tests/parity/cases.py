@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sparsecourse.reference import group_lasso, lasso
+from sparsecourse.reference import group_lasso, lasso, pruning
 
 GAP = 1e-10  # to which solvers are run before their objectives are compared
 
@@ -26,6 +26,7 @@ class Case:
 
 
 seeds = st.integers(0, 2**32 - 1)
+INDEX_BITS, VALUE_BITS = st.integers(1, 16), st.integers(1, 64)
 
 
 def matrix(rng, n_samples: int, n_features: int, rank: int, condition: float = 100) -> np.ndarray:
@@ -131,6 +132,48 @@ def vector_and_number_kept(draw):
     rng = np.random.default_rng(draw(seeds))
     w = rng.integers(-3, 4, size=draw(st.sampled_from([1, 5, 200]))).astype(float)
     return w, draw(st.integers(0, len(w)))
+
+
+@st.composite
+def weights_to_prune(draw, layers=False):
+    """Weights with ties and zeros or without, in one layer or several, and the share to keep."""
+    rng = np.random.default_rng(draw(seeds))
+    shapes = draw(st.lists(st.sampled_from([(1,), (7,), (5, 8), (3, 2, 4, 4)]), min_size=1))
+    weights = [rng.normal(size=shape) for shape in shapes]
+    if draw(st.booleans()):
+        weights = [w.round() for w in weights]
+    return weights if layers else weights[0], draw(st.floats(0, 1))
+
+
+@st.composite
+def steps_and_schedule(draw):
+    """Steps before, in and after the schedule."""
+    initial, final = sorted(draw(st.tuples(st.floats(0, 1), st.floats(0, 1))))
+    start, updates, every = (draw(st.integers(low, 20)) for low in (0, 1, 1))
+    return np.arange(start + updates * every + 5), initial, final, start, updates, every
+
+
+@st.composite
+def dropout_and_connections(draw):
+    rng = np.random.default_rng(draw(seeds))
+    connections = rng.integers(1, 1000, size=draw(st.sampled_from([(), (3,)])))
+    left = np.floor(connections * rng.random(size=connections.shape))
+    return draw(st.floats(0, 1)), np.asarray(connections, dtype=float), np.asarray(left)
+
+
+@st.composite
+def sparse_weights(draw, *bits):
+    """Weights with few zeros or many, then numbers of bits."""
+    rng = np.random.default_rng(draw(seeds))
+    w = rng.normal(size=draw(st.sampled_from([(1, 1), (40, 20), (4, 3, 5, 5)])))
+    w[rng.random(size=w.shape) < draw(st.sampled_from([0.0, 0.5, 0.99, 1.0]))] = 0
+    return w, *(draw(of) for of in bits)
+
+
+@st.composite
+def encoded_weights(draw):
+    w, index_bits = draw(sparse_weights(INDEX_BITS))
+    return *pruning.encode(w, index_bits), w.shape
 
 
 @st.composite
@@ -243,6 +286,19 @@ CASES: dict[str, Case] = {
     "norms.hard_threshold": Case(numbers(), rtol=0),
     "norms.half_threshold": Case(numbers(), rtol=1e-12),
     "norms.group_soft_threshold": Case(numbers(groups=True), rtol=1e-13),
+    "pruning.magnitude_mask": Case(weights_to_prune(), rtol=0),
+    "pruning.global_magnitude_masks": Case(weights_to_prune(layers=True), rtol=0),
+    "pruning.threshold_mask": Case(weights_to_prune(), rtol=0),
+    "pruning.cubic_sparsity": Case(steps_and_schedule(), rtol=1e-14),
+    "pruning.dropout_ratio": Case(dropout_and_connections(), rtol=1e-14),
+    "pruning.compression_rate": Case(
+        weights_to_prune(layers=True).map(lambda drawn: drawn[:1]), rtol=1e-15
+    ),
+    "pruning.encode": Case(sparse_weights(INDEX_BITS), rtol=0),
+    "pruning.decode": Case(encoded_weights(), rtol=0),
+    "pruning.relative_index_bytes": Case(sparse_weights(INDEX_BITS, VALUE_BITS), rtol=0),
+    "pruning.csr_bytes": Case(sparse_weights(st.sampled_from([16, 32]), VALUE_BITS), rtol=0),
+    "pruning.bitmask_bytes": Case(sparse_weights(VALUE_BITS), rtol=0),
     "ridge.closed_form": Case(ridge_problem(least_lam=0.01)),
     "ridge.svd_form": Case(ridge_problem()),
     "ridge.path": Case(ridge_problem(many_lams=True)),

@@ -39,11 +39,11 @@ def function_of(package: str, name: str):
     return getattr(importlib.import_module(f"sparsecourse.{package}.{module}"), function)
 
 
-def to_tensors(arguments: tuple, device: str) -> tuple:
-    return tuple(
-        torch.tensor(value, device=device) if isinstance(value, np.ndarray) else value
-        for value in arguments
-    )
+def to_tensors(argument, device: str):
+    """Arrays become tensors, also those in tuples and lists."""
+    if isinstance(argument, tuple | list):
+        return type(argument)(to_tensors(value, device) for value in argument)
+    return torch.tensor(argument, device=device) if isinstance(argument, np.ndarray) else argument
 
 
 def arrays_of(result):
@@ -57,6 +57,7 @@ def arrays_of(result):
     return result
 
 
+DTYPES = {"f": torch.float64, "i": torch.int64, "b": torch.bool}
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 DEVICES = ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)]
 
@@ -88,12 +89,14 @@ def test_functional_gives_what_reference_gives(name, device, data):
     arguments = data.draw(case.arguments)
     expected = arrays_of(function_of("reference", name)(*arguments))
     got = arrays_of(function_of("functional", name)(*to_tensors(arguments, device)))
-    assert got.dtype == (torch.float64 if np.asarray(expected).dtype.kind == "f" else torch.int64)
-    assert got.device.type == device
-    expected = np.asarray(case.observe(expected, arguments))
-    got = np.asarray(case.observe(got.cpu().numpy(), arguments))
-    assert got.shape == expected.shape
-    finite = np.isfinite(expected)
-    np.testing.assert_array_equal(got[~finite], expected[~finite])
-    size = np.abs(expected[finite]).max(initial=0)
-    assert np.abs(got[finite] - expected[finite]).max(initial=0) <= case.rtol * size
+    several = isinstance(expected, tuple)
+    for one, other in zip(expected, got, strict=True) if several else [(expected, got)]:
+        assert other.dtype == DTYPES[np.asarray(one).dtype.kind]
+        assert other.device.type == device
+        one = np.asarray(case.observe(one, arguments), dtype=np.float64)
+        other = np.asarray(case.observe(other.cpu().numpy(), arguments), dtype=np.float64)
+        assert other.shape == one.shape
+        finite = np.isfinite(one)
+        np.testing.assert_array_equal(other[~finite], one[~finite])
+        size = np.abs(one[finite]).max(initial=0)
+        assert np.abs(other[finite] - one[finite]).max(initial=0) <= case.rtol * size
