@@ -8,18 +8,16 @@ rest is run again without it, and earns what it deserves.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import selectors
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
-from typing import Any
+from typing import IO, Any
 
 from sparsecourse.grading import sandbox, wire
 
@@ -152,6 +150,7 @@ class _Run:
         self.ahead: list[Step] = [("cell", number) for number, _ in self.cells]
         self.ahead += [("function", name) for name in pending]
         self.step: Step | None = None
+        self.unsent = memoryview(b"")
         self.done = False
         self.said = ""
         self._wait(START_SECONDS)
@@ -172,16 +171,17 @@ class _Run:
         }
         start = sandbox.started if protected else sandbox.started_unprotected
         with start(self.job.hidden) as process:
-            send(process, job)
+            os.set_blocking(process.stdin.fileno(), False)
+            self._queue(job)
             try:
-                for line in self._lines(process.stdout.fileno()):
+                for line in self._lines(process):
                     before = self.step
                     self._take(line)
                     if self.done:
                         return None
                     if self.step != before and self.step[0] == "function":
                         # Only now: nothing that ran before has seen these inputs.
-                        send(process, self.job.cases[self.step[1]])
+                        self._queue(self.job.cases[self.step[1]])
             except TimeoutError:
                 return "time"
             finally:
@@ -189,17 +189,35 @@ class _Run:
                 self.said = (process.stderr.read(2000) or b"").decode(errors="replace").strip()
         return "died"
 
-    def _lines(self, pipe: int) -> Iterator[bytes]:
-        """Whole lines, until the other side is gone or has written more than any answer takes."""
+    def _queue(self, message: Any) -> None:
+        self.unsent = memoryview(bytes(self.unsent) + json.dumps(message).encode() + b"\n")
+
+    def _send(self, pipe: IO[bytes]) -> None:
+        try:
+            self.unsent = self.unsent[os.write(pipe.fileno(), self.unsent) :]
+        except OSError:  # the reader is gone: its silence tells
+            self.unsent = memoryview(b"")
+
+    def _lines(self, process: Popen) -> Iterator[bytes]:
+        """Send what is queued; whole lines that come, until there are no more or far too many."""
         rest, total = [], 0  # what a line began with, in pieces
         with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
+            selector.register(process.stdout, selectors.EVENT_READ)
             while total < MAX_STREAM and sum(map(len, rest)) < MAX_LINE:
+                if self.unsent:
+                    selector.register(process.stdin, selectors.EVENT_WRITE)
                 # Somebody who never stops writing has no more time than others.
                 left = self.deadline - time.monotonic()
-                if left < 0 or not selector.select(left):
+                ready = [key.fileobj for key, _ in selector.select(left)] if left > 0 else []
+                if not ready:
                     raise TimeoutError
-                chunk = os.read(pipe, 2**20)
+                if self.unsent:
+                    selector.unregister(process.stdin)
+                if process.stdin in ready:
+                    self._send(process.stdin)
+                if process.stdout not in ready:
+                    continue
+                chunk = os.read(process.stdout.fileno(), 2**20)
                 if not chunk:
                     return
                 total += len(chunk)
@@ -243,16 +261,3 @@ class _Run:
         if said["case"] in range(len(self.job.cases[function])):
             results = self.answers.returned.setdefault(function, {})
             results[said["case"]] = Returned(value, raised, changed)
-
-
-def send(process: Popen, message: Any) -> None:
-    """Write a line while its reader works, however large it is."""
-    rest = memoryview(json.dumps(message).encode() + b"\n")
-
-    def write() -> None:
-        nonlocal rest
-        with contextlib.suppress(OSError, ValueError):  # the reader is gone: its silence tells
-            while rest:
-                rest = rest[process.stdin.write(rest) :]
-
-    threading.Thread(target=write, daemon=True).start()

@@ -70,12 +70,12 @@ class Shell:
 def main() -> None:
     inputs = os.fdopen(dup(0), "rb")
     answers = dup(1)
-    nothing = open("/dev/null", os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        dup2(nothing, descriptor)
     job = loads(inputs.readline())
     alone = job["alone"]
     confine(job["limits"], job["user"])
+    nothing = open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        dup2(nothing, descriptor)
 
     def tell(**about: object) -> None:
         # A process that was killed may have left half a line: this one begins anew.
