@@ -14,11 +14,15 @@ _SUBMODULES = (
     "costs",
     "data",
     "executors",
+    "experiments",
     "functional",
     "grading",
     "nets",
     "notebook",
+    "papers",
+    "pruning",
     "reference",
+    "training",
     "widgets",
 )
 

@@ -12,7 +12,7 @@ import sparsecourse
 # These teach from papers; of the others the public names need only be understood.
 WITH_SOURCE = ("sparsecourse.reference", "sparsecourse.functional")
 NO_SOURCE_NEEDED = {"validation"}  # checks arguments and teaches nothing
-OTHERS = ["data", "grading", "notebook", "widgets"]
+OTHERS = ["costs", "data", "experiments", "grading", "nets", "notebook", "papers", "widgets"]
 
 
 def functions_of(module):
