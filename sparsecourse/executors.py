@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -57,8 +58,12 @@ def dask(address: str) -> Iterator[Executor]:
     Raises
     ------
     NoScheduler
-        If nothing answers there.
+        If nothing answers there, or the address is none.
     """
+    if not re.match(r"\w+://\S+:\d+", address):
+        raise NoScheduler(
+            f"{address!r} is no address of a Dask scheduler, such as tcp://127.0.0.1:8786"
+        )
     from dask.distributed import Client
 
     try:

@@ -112,6 +112,14 @@ def test_a_dask_cluster_takes_the_same_work():
     assert isinstance(found[-2], ValueError)
 
 
+def test_what_is_no_address_is_refused_at_once():
+    with (
+        pytest.raises(executors.NoScheduler, match="'nonsense' is no address"),
+        executors.dask("nonsense"),
+    ):
+        pass
+
+
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(executors, "SECONDS_TO_CONNECT", 0.5)
     with (

@@ -3,12 +3,14 @@
 SUBMISSIONS is a folder in nbgrader's layout (STUDENT/NN_topic/NN_topic.ipynb), a folder of
 notebooks, or a zip as learning-management systems export it. Scores also go into nbgrader's
 gradebook, where answers in words wait for a person (`lab --grading`). Exit code: 0 when every
-submission is graded or waits for a person, 3 when some could not be graded, 1 when nothing was.
+submission is graded or waits for a person, 3 when some could not be graded, 1 when the command
+could not do its work.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from functools import partial
@@ -18,6 +20,7 @@ from sparsecourse.cli import environment
 from sparsecourse.cli.requirements import ROOT, require_folder
 
 SOME_UNGRADABLE = 3
+INTERRUPTED = 130
 FOLDER = ROOT / ".grading"
 IN_FLIGHT_ON_A_CLUSTER = 100
 
@@ -31,18 +34,17 @@ def csv_file(text: str) -> Path:
 
 def at_least_one(text: str) -> int:
     """A number of workers, from the command line."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
 
 
 def positive_seconds(text: str) -> float:
     """A time limit, from the command line."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a time")
-    return number
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
 
 
 def add_gradebook_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,22 +149,26 @@ def run(arguments: argparse.Namespace) -> int:
     ) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command with --resume goes on from here.", file=sys.stderr)
+        return INTERRUPTED
     grade.write_csv(arguments.out, grades)
     page = arguments.out.with_suffix(".html")
     report.write(grades, page)
-    return summarise(grades, arguments.out, page)
+    return summarise(grades, arguments, page)
 
 
-def summarise(grades, out: Path, page: Path) -> int:
+def summarise(grades, arguments: argparse.Namespace, page: Path) -> int:
     """Say what was done, and what is left to do; return the exit code."""
     waiting = [row for row in grades.rows if row.status.startswith("needs")]
     ungradable = [row for row in grades.rows if row.score is None]
     kept = f", {grades.kept} before" if grades.kept else ""
     print(f"{len(grades.rows)} submissions: {grades.scored} scored now{kept}.")
     if waiting:
-        print(f"{len(waiting)} wait for a person: python3 -m sparsecourse lab --grading")
+        folder = "" if arguments.grading_dir == FOLDER else f" {arguments.grading_dir}"
+        print(f"{len(waiting)} wait for a person: python3 -m sparsecourse lab --grading{folder}")
         print("Then run the same command with --resume: it writes the CSV anew.")
     for row in ungradable:
         print(f"{row.student}: {row.status}")
-    print(f"Written: {out}, {page}")
+    print(f"Written: {arguments.out}, {page}")
     return SOME_UNGRADABLE if ungradable else 0

@@ -45,13 +45,13 @@ class Exercise:
 
     @property
     def given_code(self) -> list[str]:
-        """Locked code cells without points, such as the imports."""
+        """Code cells that are neither answers nor checks, such as the imports."""
         return [
             cell.source
             for cell in self.released.cells
             if cell.cell_type == "code"
-            and cell.metadata.nbgrader.locked
-            and not cell.metadata.nbgrader.grade
+            and not cell.metadata.get("nbgrader", {}).get("grade")
+            and not cell.metadata.get("nbgrader", {}).get("solution")
         ]
 
 

@@ -35,12 +35,16 @@ class ResumeError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the CSV: `score` is None where nothing could be graded."""
+    """One line of the CSV: `score` is None where nothing could be graded.
+
+    `penalty` is what was taken for handing in late; the score is without it.
+    """
 
     student: str
     status: str
     score: float | None
     points: dict[str, float]
+    penalty: float
     seconds: float
 
 
@@ -231,12 +235,13 @@ class _Grading:
         """The line of the CSV, with what a person has graded by hand."""
         result = self.results[student]
         if result.ungradable is not None:
-            return Row(student, f"{UNGRADABLE}: {result.ungradable}", None, {}, result.seconds)
+            return Row(student, f"{UNGRADABLE}: {result.ungradable}", None, {}, 0.0, result.seconds)
         entry = self.gradebook.entry(self.exercise, student)
         status = MANUAL if entry.waiting else GRADED
         # What nobody has read yet is unknown, not 0.
         points = {name: got for name, got in entry.points.items() if name not in entry.waiting}
-        return Row(student, status, sum(points.values()) - entry.penalty, points, result.seconds)
+        score = sum(points.values()) - entry.penalty
+        return Row(student, status, score, points, entry.penalty, result.seconds)
 
 
 def _digest(content: bytes) -> str:
@@ -250,12 +255,13 @@ def write_csv(out: Path, grades: Grades) -> None:
     partial = out.with_name(out.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["student", "status", "score", "maximum", *names, "seconds"])
+        writer.writerow(["student", "status", "score", "maximum", *names, "penalty", "seconds"])
         for row in grades.rows:
-            score = "" if row.score is None else f"{row.score:g}"
+            known = row.score is not None
+            score, penalty = (f"{n:g}" if known else "" for n in (row.score, row.penalty))
             points = [f"{row.points[name]:g}" if name in row.points else "" for name in names]
-            maximum = grades.exercise.maximum
+            maximum = f"{grades.exercise.maximum:g}"
             writer.writerow(
-                [row.student, row.status, score, f"{maximum:g}", *points, f"{row.seconds:.2f}"]
+                [row.student, row.status, score, maximum, *points, penalty, f"{row.seconds:.2f}"]
             )
     partial.replace(out)

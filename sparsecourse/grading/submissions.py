@@ -105,6 +105,10 @@ def find(path: Path, topic: str, pattern: str | None = None) -> list[Submission]
         elif claim.entry.is_notebook or claim.entry.problem:
             problem = f"no student can be told from the name {shown(name)}: rename it"
             unknown[name] = Submission(stand_in(name), path, name, problem=problem)
+    if pattern is not None and unknown and not by_student:
+        raise SubmissionsError(
+            f"the pattern {pattern!r} finds a student in no name, such as {shown(min(unknown))}"
+        )
     found = [_submission(path, topic, of_one) for of_one in by_student.values()]
     found += unknown.values()
     if not found:

@@ -54,9 +54,8 @@ def test_points_are_those_of_the_notebook(topic):
     notebook = nbformat.read(ROOT / "solutions" / topic / f"{topic}.ipynb", as_version=4)
     points = {}
     for cell in notebook.cells:
-        about = cell.metadata.nbgrader
         if cell.source.startswith("self_check("):
-            points[cell.source[len("self_check(") : -1]] = about.points
+            points[cell.source[len("self_check(") : -1]] = cell.metadata.nbgrader.points
     assert points == {check.name: check.points for check in EXERCISES[topic]}
 
 

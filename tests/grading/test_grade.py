@@ -320,3 +320,21 @@ def test_a_submission_that_changed_is_graded_again_and_hidden_inputs_are_fresh(m
     assert json.loads(run.read_text())["seed"] != first["seed"]
     stored_result = results.stored(tmp_path / "grading" / TOPIC / "results", "anna")
     assert stored_result.run == json.loads(run.read_text())["id"]
+
+
+def test_cells_that_nobody_gave_a_role_are_given_to_all(made, tmp_path):
+    graded = course_with(tmp_path, made)
+    for name in ("solutions", "exercises"):
+        path = tmp_path / name / TOPIC / f"{TOPIC}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells[:2]:
+            del cell.metadata["nbgrader"]
+        assert "import numpy" in notebook.cells[1].source
+        path.write_text(nbformat.writes(notebook))
+    notebook = nbformat.reads(made[0].notebook, as_version=4)
+    del notebook.cells[1]  # the imports
+    path = tmp_path / "submitted" / "anna" / TOPIC / f"{TOPIC}.ipynb"
+    path.write_text(nbformat.writes(notebook))
+    [row] = graded().rows
+    assert {name: row.points[name] for name in made[0].points} == made[0].points
+    assert made[0].kind in {"right", "half right"}

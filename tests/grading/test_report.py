@@ -21,12 +21,12 @@ def graded(student, triple, proof, seconds=1.0):
     points = {"double": 2.0, "triple": float(triple.points)}
     points |= {} if proof is None else {"proof": proof}
     status = MANUAL if proof is None else GRADED
-    row = Row(student, status, sum(points.values()), points, seconds)
+    row = Row(student, status, sum(points.values()), points, 0.0, seconds)
     return row, Result(student, "", "run", marks={"double": RIGHT, "triple": triple})
 
 
 def refused(student, why):
-    row = Row(student, f"ungradable: {why}", None, {}, 0.0)
+    row = Row(student, f"ungradable: {why}", None, {}, 0.0, 0.0)
     return row, Result(student, "", "run", ungradable=why)
 
 
@@ -107,7 +107,7 @@ def test_the_page_is_self_contained_and_its_picture_is_described(page_of):
 
 
 def rows_of(scores, status=GRADED):
-    return [Row(str(i), status, score, {}, 0.0) for i, score in enumerate(scores)]
+    return [Row(str(i), status, score, {}, 0.0, 0.0) for i, score in enumerate(scores)]
 
 
 @pytest.mark.parametrize("maximum", [1, 7, 14, 31, 100])

@@ -285,6 +285,11 @@ def test_a_pattern_decides_alone(given):
     assert unknown.startswith("no student can be told")
 
 
+def test_a_pattern_that_fits_no_name_is_told_and_not_the_students(given):
+    with pytest.raises(SubmissionsError, match=r"finds a student in no name, such as a\.ipynb"):
+        rows(given("a.ipynb", "b.ipynb"), r"w-(?P<student>\w+)-")
+
+
 def test_a_pattern_cannot_make_an_id_unsafe(given):
     listed = rows(given("x/../=cmd.ipynb", "y.ipynb"), r"(?P<student>=?\w+)\.ipynb")
     assert listed.pop("y") is None
