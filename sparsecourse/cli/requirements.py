@@ -111,8 +111,9 @@ def installed_version(name: str, path: list[str] | None = None) -> str | None:
     """Version of the distribution `name` on `path` (default: this interpreter's), or None."""
     search = {} if path is None else {"path": path}
     for distribution in metadata.Distribution.discover(name=name, **search):
-        # An uninstall cut short leaves a folder without metadata behind.
-        if distribution.metadata["Version"]:
+        # An uninstall cut short leaves a folder without metadata behind. Not `.metadata`: where
+        # another library has put importlib_metadata in the place of importlib's, that raises.
+        if distribution.read_text("METADATA") or distribution.read_text("PKG-INFO"):
             return distribution.version
     return None
 
