@@ -16,7 +16,7 @@ from sparsecourse.pruning.masks import (
     per_layer,
     weight_layers,
 )
-from sparsecourse.training.hooks import Step
+from sparsecourse.training import Step
 
 Level = TypeVar("Level")
 Result = TypeVar("Result")
@@ -128,8 +128,9 @@ def adjust_dropout(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
 
     C_i are the connections into the neurons that are dropped: the weights of the layer before, or
     of all layers whose outputs come together there. Dropout on the network's input stays as it is.
-    D_o is the ratio that the module had when this was first called, so that it may be called again
-    with other masks.
+    D_o is the ratio that the module had when this was first called (its attribute `dense_p`), so
+    that it may be called again with other masks. Ratios are not in a state_dict: call this after
+    masks are loaded, too.
 
     Parameters
     ----------

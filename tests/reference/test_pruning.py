@@ -15,6 +15,7 @@ FLOATS = st.floats(-1e3, 1e3).map(lambda x: x + 0.0)  # without -0, whose sign i
 SPARSE = arrays(np.float64, st.integers(1, 400), elements=FLOATS, fill=st.just(0.0))
 
 
+@settings(deadline=None)
 @given(INTEGERS, st.floats(0, 1))
 def test_magnitude_keeps_exactly_the_share_and_the_largest(w, keep):
     mask = pruning.magnitude_mask(w, keep)
@@ -29,6 +30,7 @@ def test_the_earlier_of_two_that_tie_stays():
     )
 
 
+@settings(deadline=None)
 @given(st.lists(INTEGERS, min_size=1, max_size=4), st.floats(0, 1))
 def test_global_masks_rank_all_layers_as_one(weights, keep):
     masks = pruning.global_magnitude_masks(weights, keep)
@@ -109,7 +111,7 @@ def test_fillers_come_exactly_where_the_distance_exceeds_the_bits(gap, expected)
     np.testing.assert_array_equal(values, [0] * (len(expected) - 1) + [7])
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(SPARSE, st.integers(1, 9))
 def test_decoding_gives_the_array_back_exactly(w, index_bits):
     values, distances = pruning.encode(w, index_bits)
@@ -127,6 +129,7 @@ def test_decoding_gives_the_shape_back_and_zeros_cost_nothing():
     np.testing.assert_array_equal(pruning.decode(*pruning.encode(w, 2), w.shape), w)
 
 
+@settings(deadline=None)
 @given(SPARSE, st.integers(1, 9), st.integers(1, 64))
 def test_relative_index_bytes_are_those_of_values_and_distances(w, index_bits, value_bits):
     n_entries = len(pruning.encode(w, index_bits)[0])
