@@ -12,7 +12,8 @@ import sparsecourse
 # These teach from papers; of the others the public names need only be understood.
 WITH_SOURCE = ("sparsecourse.reference", "sparsecourse.functional")
 NO_SOURCE_NEEDED = {"validation"}  # checks arguments and teaches nothing
-OTHERS = ["costs", "data", "experiments", "grading", "nets", "notebook", "papers", "widgets"]
+OTHERS = ["costs", "data", "experiments", "grading", "nets", "notebook", "papers", "training"]
+OTHERS += ["pruning.masks", "pruning.retraining", "pruning.storage", "widgets"]
 
 
 def functions_of(module):
