@@ -92,7 +92,6 @@ def started(hidden: tuple[Path, ...] = ()) -> Iterator[subprocess.Popen]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            bufsize=0,
             # The first process inside inherits these; a student's code may read them.
             env={"PATH": os.defpath},
             start_new_session=True,  # a Ctrl-C is for the grader, not for what it grades
@@ -114,7 +113,6 @@ def started_unprotected(hidden: tuple[Path, ...] = ()) -> Iterator[subprocess.Po
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            bufsize=0,
             cwd=folder,
             env=VARIABLES | {"HOME": folder},
             start_new_session=True,

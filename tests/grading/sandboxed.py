@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ from sparsecourse.grading import cgroup, sandbox, scoring
 SECONDS = 5.0
 
 
+@functools.cache
 def why_no_sandbox() -> str | None:
     """None where there is a sandbox; else why not."""
     try:

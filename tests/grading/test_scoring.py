@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparsecourse.grading import sandbox, scoring, wire
 from sparsecourse.grading.scoring import Answers, Job, Returned, SandboxFailed, answer
 from tests.grading import sandboxed
 
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines
 SECONDS = 2.0
 DOUBLE = "def double(x):\n    return 2 * x"
 
@@ -339,6 +340,18 @@ def test_a_flood_of_answers_takes_little_memory_here():
         assert pool.apply(_peak_of_a_flood) < 100_000  # kilobytes
 
 
+def test_what_is_meant_for_one_sandbox_never_reaches_the_next(monkeypatch):
+    """A runner that ends without reading leaves nothing that still means to write."""
+    large = {"double": [{"x": wire.encode(np.zeros(wire.MAX_BYTES // 8))}] * 3}
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread"))
+    for _ in range(5):
+        with monkeypatch.context() as patch:
+            said = '{"cell": 0}\\n{"function": "double"}\\n'
+            runner(patch, f"import os; os.write(1, b'{said}')")
+            assert answer(Job(["x"], large, SECONDS)).ends == {"double": "died"}
+        assert values(ask(DOUBLE)) == [2.0, 4.0]
+
+
 def test_nothing_is_left_open_or_running():
     def held() -> tuple[int, int]:
         return len(os.listdir("/proc/self/fd")), threading.active_count()
@@ -347,10 +360,6 @@ def test_nothing_is_left_open_or_running():
     before = held()
     for _ in range(3):
         ask(DOUBLE, "import os; os._exit(1)")
-    for _ in range(100):
-        if held() == before:
-            return
-        time.sleep(0.02)
     assert held() == before
 
 
@@ -414,7 +423,7 @@ LINES = st.lists(
 )
 
 
-@settings(deadline=None)
+@relaxed
 @given(st.sampled_from([[], LINES_BEFORE]).flatmap(lambda before: LINES.map(before.__add__)))
 def test_no_line_upsets_the_reader_or_says_more_than_it_may(lines):
     found = Answers()
