@@ -49,19 +49,23 @@ def run(
     Raises
     ------
     Exception
-        What the experiment raised; seeds that were done before are kept.
+        What the experiment raised, once the other seeds are done and kept.
     """
     specification.find(name)
     known = recording.load(name, folder).seeds if (folder / f"{name}.json").is_file() else {}
     due = [seed for seed in seeds if seed not in known]
     work = partial(one_seed, name, device=device)
+    error = None
     for seed, found in executors.finished(opened, work, due, in_flight=max(len(due), 1)):
         if isinstance(found, BaseException):
-            raise found
+            error = found
+            continue
         known = {**known, seed: found}
         record = Record(name, known)
         recording.store(record, folder)
         yield record
+    if error is not None:
+        raise error
 
 
 def one_seed(name: str, seed: int, device: str) -> dict[str, Any]:

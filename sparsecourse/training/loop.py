@@ -140,8 +140,8 @@ def fit(
     device : torch.device or str, optional
         Default: CUDA if there is one, else the CPU.
     bf16 : bool
-        Whether the model computes in bfloat16 where that is safe (autocast); weights stay as they
-        are. For large networks on a GPU: small ones wait for the launch of kernels, not for them.
+        Whether the model computes in bfloat16 where that is safe (autocast); weights and
+        validation stay as they are. Meant for large networks on a GPU.
     hooks : sequence of objects
         With methods before_step, after_backward, after_step or end_of_epoch, which take a `Step`.
     augment : callable, X -> X, optional
@@ -230,6 +230,7 @@ def fit(
 
                     optimizer.step()
                     notify(hooks, "after_step", step)
+                    # After the hooks: a proximal step needs the learning rate of this move.
                     learning_rate = schedule.get_last_lr()[0]
                     schedule.step()
                     bar.update()

@@ -83,8 +83,7 @@ def test_a_run_goes_on_where_it_was_interrupted(tmp_path):
     with pytest.raises(RuntimeError, match="the coin is lost"):
         tossed_for([1, 3, 5], tmp_path)
     before = record.load("coin", tmp_path)
-    assert 3 not in before.seeds
-    assert 1 in before.seeds
+    assert sorted(before.seeds) == [1, 5]
     *_, last = tossed_for([1, 5, 6], tmp_path)
     assert sorted(last.seeds) == [1, 5, 6]
     assert last.seeds[1] == before.seeds[1]

@@ -18,6 +18,13 @@ SECONDS = 5.0
 
 
 @functools.cache
+def has_groups() -> bool:
+    """Whether control groups can be made here, to bound all processes together."""
+    with cgroup.bounded(2**20, 1) as prefix:
+        return bool(prefix)
+
+
+@functools.cache
 def why_no_sandbox() -> str | None:
     """None where there is a sandbox; else why not."""
     try:

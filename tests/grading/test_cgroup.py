@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sparsecourse.grading import cgroup, sandbox
+from tests.grading import sandboxed
 
 MEGABYTE = 2**20
 
@@ -54,10 +55,9 @@ def contents(group: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def real(skip_or_fail):
-    with cgroup.bounded(MEGABYTE, 1) as prefix:
-        if not prefix:
-            skip_or_fail("no control group is to be had here")
+def real():
+    if not sandboxed.has_groups():  # a system may lack them, and grading does without
+        pytest.skip("no control group is to be had here")
 
 
 def run(prefix: list[str], code: str) -> subprocess.CompletedProcess:

@@ -21,6 +21,12 @@ from tests.grading import sandboxed
 from tests.grading.hostile import DOUBLE, POINTS, SUBMISSIONS, TOTAL, Hostile
 
 SECONDS = 1.5
+# Each of their processes keeps within its own limits.
+BOUNDED_TOGETHER = (
+    "takes 30 GB in 30 processes",
+    "takes 30 GB of System V shared memory",
+    "takes 30 GB of files without a name",
+)
 CANARY = "left-by-a-hostile-submission"
 SECRET = "a-secret-of-the-instructor"
 GIVEN = ["import numpy as np\nfrom sparsecourse.grading import self_check"]
@@ -131,6 +137,8 @@ def runs(machine, request):
         for item in request.session.items
         if item.path == request.path and "runs" in item.fixturenames
     ]
+    if not sandboxed.has_groups():
+        asked = [name for name in asked if not name.endswith(BOUNDED_TOGETHER)]
     with ThreadPoolExecutor(2) as pool:
         yield {name: pool.submit(scored, content(SUBMISSIONS[name], machine)) for name in asked}
         pool.shutdown(cancel_futures=True)
@@ -147,6 +155,8 @@ def content(submission: Hostile, machine: dict[str, str]) -> bytes:
 
 @pytest.mark.parametrize("name", SUBMISSIONS)
 def test_a_hostile_submission_earns_what_it_deserves(name, runs):
+    if name not in runs:
+        pytest.skip("no control group is to be had here to bound what it takes")
     submission, found = SUBMISSIONS[name], runs[name].result()
     assert found.ungradable is None
     marks = {name: key.mark(found.answers, SECONDS) for name, key in KEYS.items()}
