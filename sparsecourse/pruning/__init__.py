@@ -2,5 +2,6 @@
 
 - `masks`: which weights are kept, held at zero while the network is trained
 - `retraining`: prune and retrain, in rounds or little by little
+- `penalty`: a price on the size of the weights while they are trained
 - `storage`: the bytes that a pruned network takes
 """

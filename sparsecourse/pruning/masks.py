@@ -82,6 +82,26 @@ def weight_layers(model: nn.Module) -> dict[str, nn.Module]:
     return layers
 
 
+def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Find what an optimizer moves in each layer: its weight, or the tensor behind its mask.
+
+    Parameters
+    ----------
+    model : nn.Module
+
+    Returns
+    -------
+    weights : dict of str to nn.Parameter
+        Under the names of `weight_layers`. Where a mask is zero, the numbers have no meaning.
+
+    Raises
+    ------
+    ValueError
+        As `weight_layers`.
+    """
+    return {name: _parameter(name, layer) for name, layer in weight_layers(model).items()}
+
+
 def apply(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Set weights to zero, and hold them there. What was pruned before stays pruned.
 
