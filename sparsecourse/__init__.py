@@ -22,6 +22,7 @@ _SUBMODULES = (
     "papers",
     "pruning",
     "reference",
+    "timing",
     "training",
     "widgets",
 )
