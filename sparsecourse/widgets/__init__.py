@@ -1,6 +1,7 @@
 """What students touch. Every explorer: a pure function behind it, at most three controls."""
 
 from sparsecourse.widgets.coordinate_steps import coordinate_steps
+from sparsecourse.widgets.energy_budget import energy_budget, spend_energy
 from sparsecourse.widgets.first_pruning import (
     first_pruning,
     prune_weights,
@@ -13,9 +14,11 @@ from sparsecourse.widgets.norm_ball import norm_ball
 from sparsecourse.widgets.polynomial_fit import polynomial_fit
 from sparsecourse.widgets.quiz import quiz
 from sparsecourse.widgets.thresholds import thresholds
+from sparsecourse.widgets.weight_threshold import weight_threshold
 
 __all__ = [
     "coordinate_steps",
+    "energy_budget",
     "first_pruning",
     "group_paths",
     "lasso_path",
@@ -23,7 +26,9 @@ __all__ = [
     "polynomial_fit",
     "prune_weights",
     "quiz",
+    "spend_energy",
     "thresholds",
     "train_classifier",
     "validation_accuracy",
+    "weight_threshold",
 ]

@@ -31,6 +31,9 @@ class Explorer(widgets.VBox):
         One to three of them (the keys are `compute`'s arguments).
     size : (float, float)
         Width and height in inches, at 100 dots per inch.
+    still : callable, optional
+        ``still(figure, state)`` draws the picture for pages without a kernel, where it must also
+        show what a control shows elsewhere. Default: the same picture.
 
     Raises
     ------
@@ -44,10 +47,11 @@ class Explorer(widgets.VBox):
         draw: Callable[[Figure, Any], str],
         controls: dict[str, widgets.ValueWidget],
         size: tuple[float, float] = (7.6, 3.6),
+        still: Callable[[Figure, Any], object] | None = None,
     ) -> None:
         if not controls:
             raise ValueError("controls must hold at least one widget, got none")
-        self.compute, self.draw, self.controls = compute, draw, controls
+        self.compute, self.draw, self.controls, self.still = compute, draw, controls, still
         with plt.style.context(STYLE):
             self.figure = Figure(figsize=size)  # not pyplot's: nothing else may show or close it
         width = f"{100 * size[0]:.0f}px"  # as drawn: stretched, it would be blurred
@@ -56,7 +60,8 @@ class Explorer(widgets.VBox):
         super().__init__([*controls.values(), self.picture, self.sentence])
         self.add_class("sparsecourse-explorer")
         for control in controls.values():
-            control.style.description_width = "initial"
+            if control.has_trait("style"):
+                control.style.description_width = "initial"
             control.observe(self.redraw, names="value")
         self.redraw()
 
@@ -79,6 +84,14 @@ class Explorer(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         """Add a still picture and its description, for pages without a kernel."""
         data = super()._repr_mimebundle_(**kwargs)
-        data["image/png"] = base64.b64encode(self.picture.value).decode()
+        data["image/png"] = base64.b64encode(self._still_picture()).decode()
         data["text/plain"] = self.alt
         return data, {"image/png": {"alt": self.alt}}
+
+    def _still_picture(self) -> bytes:
+        if self.still is None:
+            return self.picture.value
+        with plt.style.context(STYLE):
+            figure = Figure(figsize=self.figure.get_size_inches())
+            self.still(figure, self.state)
+            return png(figure)

@@ -7,6 +7,7 @@ import time
 from playwright.sync_api import Locator, Page, expect
 
 EXPLORER = ".sparsecourse-explorer"
+DRAGGABLE = ".sparsecourse-draggable"  # sliders of our own, drawn in the browser
 QUIZ = ".sparsecourse-quiz"
 MINUTES = 60_000
 
@@ -57,8 +58,8 @@ def wait_for_another(explorer: Locator, before: str) -> None:
 
 
 def controls_of(explorer: Locator) -> list[Locator]:
-    """What the keyboard can reach: slider handles and groups of buttons."""
-    return explorer.locator("[role=slider], .widget-toggle-buttons").all()
+    """What the keyboard can reach: slider handles, groups of buttons, and lists."""
+    return explorer.locator("[role=slider], .widget-toggle-buttons, select").all()
 
 
 def press(control: Locator) -> None:
@@ -66,6 +67,11 @@ def press(control: Locator) -> None:
     if control.get_attribute("role") == "slider":
         at_end = control.get_attribute("aria-valuenow") == control.get_attribute("aria-valuemax")
         control.press("ArrowLeft" if at_end else "ArrowRight")
+    elif control.evaluate("control => control.tagName") == "SELECT":
+        at_end = control.evaluate("list => list.selectedIndex === list.length - 1")
+        # JupyterLab keeps the arrow keys for its cells until the list is open.
+        for key in ("Space", "ArrowUp" if at_end else "ArrowDown", "Enter"):
+            control.press(key)
     else:
         control.locator("button:not(.mod-active)").first.press("Space")
 
@@ -77,3 +83,20 @@ def milliseconds_to_redraw(explorer: Locator, control: Locator) -> float:
     press(control)
     wait_for_another(explorer, before)
     return 1000 * (time.perf_counter() - start)
+
+
+def drag(explorer: Locator, control: Locator) -> None:
+    """Pull a control of our own to the right with the pointer: its value must keep up with it,
+    and the picture must have followed before the pointer lets go."""
+    box = control.bounding_box()
+    before, values = picture_of(explorer), []
+    mouse, height = control.page.mouse, box["y"] + box["height"] / 2
+    mouse.move(box["x"] + 0.6 * box["width"], height)
+    mouse.down()
+    for share in (0.6, 0.65, 0.7, 0.75):
+        mouse.move(box["x"] + share * box["width"], height)
+        values.append(float(control.get_attribute("aria-valuenow")))
+    wait_for_another(explorer, before)
+    mouse.up()
+    assert values == sorted(set(values)), f"the value did not follow the pointer: {values}"
+    assert float(control.get_attribute("aria-valuenow")) == values[-1], "it did not stay"

@@ -1,4 +1,4 @@
-"""Each lecture in JupyterLab with Chromium: Run All, then every control and every quiz.
+"""Each lecture in JupyterLab with Chromium: Run All, every control, what is dragged, every quiz.
 
 Run without any data set but scikit-learn's, so this is also the offline pass.
 A new lecture joins by existing.
@@ -13,13 +13,16 @@ from playwright.sync_api import expect
 
 from sparsecourse.cli.requirements import ROOT
 from tests.browser.notebook_page import (
+    DRAGGABLE,
     NotebookPage,
     controls_of,
+    drag,
     milliseconds_to_redraw,
 )
 
 LECTURES = sorted(path.name for path in ROOT.glob("lectures/*.ipynb"))
 KEY_PRESSES = 5
+DRAGGED_IN = {"08_weight_pruning.ipynb"}
 
 
 @pytest.mark.parametrize("name", LECTURES)
@@ -41,7 +44,10 @@ def test_lecture_works_for_a_student(name, lab, page, tmp_path):
         median = statistics.median(times)
         print(f"{name}, explorer {i}: {median:.0f} ms from key press to picture (median)")
         assert median < 2000, "slower than a student waits; expected is well below 200 ms"
+        for control in explorer.locator(DRAGGABLE).all():
+            drag(explorer, control)
         page.screenshot(path=screenshots / f"{name[:2]}_explorer_{i}.png")
+    assert (page.locator(DRAGGABLE).count() > 0) == (name in DRAGGED_IN)
 
     for quiz in quizzes:
         answer_with_the_keyboard(quiz)

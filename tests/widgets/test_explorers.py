@@ -1,6 +1,7 @@
 """Every explorer, without a browser: each control at both ends and in between, against the pure
 function behind it. A new explorer joins by being in sparsecourse.widgets."""
 
+import base64
 import inspect
 import itertools
 import warnings
@@ -25,12 +26,19 @@ from sparsecourse.widgets.lasso_path import SHARES, standardised
 from sparsecourse.widgets.norm_ball import EXPONENTS, GRAM, ball_edge, best_on_ball
 from sparsecourse.widgets.polynomial_fit import fit_polynomials, sample_sine
 from sparsecourse.widgets.thresholds import PENALTIES, shrink
+from tests.widgets.trained import lenet_on_digits
 
 EXPLORERS = {
     name: getattr(widgets, name)
     for name in widgets.__all__
     if inspect.signature(getattr(widgets, name)).return_annotation == "Explorer"
 }
+# Of those that take some: what is called to get their arguments.
+ARGUMENTS = {"weight_threshold": lenet_on_digits}
+
+
+def make(name):
+    return EXPLORERS[name](*ARGUMENTS.get(name, tuple)())
 
 
 def settings_of(control):
@@ -56,7 +64,7 @@ def test_there_are_explorers():
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_every_control_changes_the_picture(name):
-    explorer = EXPLORERS[name]()
+    explorer = make(name)
     assert 1 <= len(explorer.controls) <= 3
     pictures = {}
     for values in every_state(explorer):
@@ -74,7 +82,7 @@ def test_every_control_changes_the_picture(name):
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_a_page_without_a_kernel_gets_a_described_picture(name):
-    data, metadata = EXPLORERS[name]()._repr_mimebundle_()
+    data, metadata = make(name)._repr_mimebundle_()
     assert data["image/png"]
     assert data["text/plain"] == metadata["image/png"]["alt"]
 
@@ -92,6 +100,28 @@ def test_errors_of_the_callback_are_shown_and_raised():
     assert "two is &lt;not&gt; allowed" in explorer.sentence.value
     slider.value = 3
     assert explorer.sentence.value == "<p role='status'>n is 3</p>"
+
+
+def test_the_still_picture_is_the_live_one_where_no_other_is_given():
+    def draw(figure, n):
+        figure.text(0.5, 0.5, n)
+        return f"n is {n}"
+
+    def still(figure, n):
+        figure.text(0.5, 0.5, f"only here, {n}")
+
+    slider = ipywidgets.IntSlider(1, 0, 3)
+    alike = Explorer(lambda n: n, draw, {"n": slider})
+    other = Explorer(lambda n: n, draw, {"n": slider}, still=still)
+    seen = set()
+    for slider.value in (1, 2):
+        assert base64.b64decode(alike._repr_mimebundle_()[0]["image/png"]) == alike.picture.value
+        assert other.picture.value == alike.picture.value
+        seen |= {
+            other._repr_mimebundle_()[0]["image/png"],
+            alike._repr_mimebundle_()[0]["image/png"],
+        }
+    assert len(seen) == 4
 
 
 def test_an_explorer_without_controls_is_refused():
