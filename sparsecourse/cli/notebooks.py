@@ -20,6 +20,7 @@ CANONICAL_VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
+    "TQDM_DISABLE": "1",  # a stored progress bar would be a dead one
 }
 CANONICAL_TORCH = "2.13"
 CELL_SECONDS_AT_MOST = 300
