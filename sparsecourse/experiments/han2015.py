@@ -26,8 +26,8 @@ from sparsecourse.pruning.storage import pack, unpack
 from sparsecourse.training import error, fit, shift
 
 INDEX_BITS = 8
-KEEPS = (0.5, 0.2, 0.1, 0.08, 0.05, 0.03, 0.02)
-STRONG, WEAK = 3e-4, 1e-4  # prices of the l1 penalty
+KEEPS = (0.5, 0.2, 0.1, 0.05, 0.03, 0.02)
+PENALTIES = {"L1": 3e-4, "cheap L1": 1e-4, "L2": None}  # prices of l1
 WEIGHT_DECAY = 5e-4
 SHARES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)  # of one layer, in the scan of sensitivity
 AUGMENTATIONS = {"": None, ", shifted": shift}  # behind the names of rows
@@ -165,71 +165,66 @@ def trade_off(
     train: Split,
     validation: Split,
     *,
+    lam: float | None,
     keeps: Sequence[float] = KEEPS,
-    lam: float = STRONG,
     epochs: int = 10,
     retraining_epochs: int = 2,
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> pd.DataFrame:
-    """Prune LeNet-300-100 to several shares, trained with l1 or l2, once or in rounds.
+    """Prune LeNet-300-100 to several shares, by one cut and in rounds, with one penalty.
+
+    One cut is retrained for as many epochs as the rounds have had together when they come to the
+    same share.
 
     Parameters
     ----------
     train, validation : Split
+    lam : float or None
+        Price of the l1 penalty, in training and in retraining; None for an l2 penalty.
     keeps : sequence of float, falling
-        Shares of the weights that stay, all layers ranked together.
-    lam : float
-        Price of the l1 penalty, in training and in retraining.
-    epochs, retraining_epochs : int
+        Shares of the weights that stay, all layers ranked together; the rounds go through all.
+    epochs : int
+        Of dense training.
+    retraining_epochs : int
+        Of each round.
     seed : int
     device : torch.device or str, optional
 
     Returns
     -------
     errors : DataFrame
-        Validation error, 0 to 1: a row for each share, a column for each of "L1, not retrained",
-        "L2, not retrained", "L1, retrained", "L2, retrained" and "L2, in rounds"; the row 1.0 is
-        before pruning.
+        Validation error, 0 to 1: a row for each share, the row 1.0 before pruning; the columns
+        "not retrained", "one cut" and "in rounds".
 
     References
     ----------
     Han, Pool, Tran, Dally, Learning both weights and connections for efficient neural networks,
-    NeurIPS 2015, figure 5 (of AlexNet, in one curve for each column).
+    NeurIPS 2015, figure 5 (of AlexNet; without rounds for l1).
     """
-    penalties = {"L1": {"hooks": [L1Penalty(lam)]}, "L2": {}}
-
-    def trained(model: nn.Module, norm: str, epochs: int, learning_rate: float, seed: int) -> None:
-        decay = WEIGHT_DECAY if norm == "L2" else 0.0
-        optimizer = partial(SGD, lr=learning_rate, momentum=0.9, weight_decay=decay)
-        settings = {"epochs": epochs, "batch_size": 128, "optimizer": optimizer, "seed": seed}
-        fit(model, train, device=device, **settings, **penalties[norm])
+    hooks = [] if lam is None else [L1Penalty(lam)]
+    sgd = partial(SGD, momentum=0.9, weight_decay=WEIGHT_DECAY if lam is None else 0)
 
     def validated(model: nn.Module) -> float:
         return error(model, validation.X, validation.y, device=device)
 
-    errors = pd.DataFrame(index=pd.Index([1.0, *keeps], name="keep"))
-    for norm in penalties:
-        dense = new(lenet_300_100, seed)
-        trained(dense, norm, epochs, 0.05, seed)
-        errors.loc[1.0, [f"{norm}, not retrained", f"{norm}, retrained"]] = validated(dense)
-        for keep in keeps:
-            pruned = copy.deepcopy(dense)
-            masks.apply(pruned, masks.magnitude(pruned, keep))
-            errors.loc[keep, f"{norm}, not retrained"] = validated(pruned)
-            trained(pruned, norm, retraining_epochs, 0.02, seed + 1)
-            errors.loc[keep, f"{norm}, retrained"] = validated(pruned)
+    def trained(model: nn.Module, n_epochs: int, learning_rate: float, seed: int) -> float:
+        settings = {"batch_size": 128, "hooks": hooks, "seed": seed, "device": device}
+        fit(model, train, epochs=n_epochs, optimizer=partial(sgd, lr=learning_rate), **settings)
+        return validated(model)
 
-    def one_round(pruned: nn.Module) -> float:
-        trained(pruned, "L2", retraining_epochs, 0.02, seed + 1)
-        return validated(pruned)
+    def retrained(model: nn.Module, rounds: int = 1) -> float:
+        return trained(model, rounds * retraining_epochs, 0.02, seed + 1)
 
-    before = errors.loc[1.0, "L2, retrained"]
-    errors["L2, in rounds"] = [before, *iterative(dense, keeps, masks.magnitude, one_round)]
-    return errors[
-        [f"{norm}, {when}" for when in ("not retrained", "retrained") for norm in penalties]
-        + ["L2, in rounds"]
-    ]
+    dense = new(lenet_300_100, seed)
+    before = trained(dense, epochs, 0.05, seed)
+    errors = pd.DataFrame({"not retrained": before, "one cut": before}, index=[1.0, *keeps])
+    for rounds, keep in enumerate(keeps, start=1):
+        pruned = copy.deepcopy(dense)
+        masks.apply(pruned, masks.magnitude(pruned, keep))
+        errors.loc[keep] = validated(pruned), retrained(pruned, rounds)
+    errors["in rounds"] = [before, *iterative(dense, keeps, masks.magnitude, retrained)]
+    return errors.rename_axis("keep")
 
 
 def _lenet_300_100(seed: int, device: torch.device) -> Rows:
@@ -293,12 +288,10 @@ def _sensitivity(model: nn.Module, validation: Split, device: torch.device) -> R
 def _trade_off(seed: int, device: torch.device) -> Rows:
     mnist = data.load("mnist")
     rows = {}
-    for price, lam in (("", STRONG), (", low price", WEAK)):
+    for penalty, lam in PENALTIES.items():
         errors = trade_off(mnist.train, mnist.validation, lam=lam, seed=seed, device=device)
-        for name, column in errors.items():
-            if price and not name.startswith("L1"):
-                continue
-            rows[name + price] = {
+        for way, column in errors.items():
+            rows[f"{penalty}, {way}"] = {
                 f"{_percent(keep)} kept": 100 * wrong for keep, wrong in column.items()
             }
     return rows
@@ -333,7 +326,7 @@ EXPERIMENTS = (
     ),
     Experiment(
         name="han2015_trade_off",
-        summary="LeNet-300-100 on MNIST: l1 or l2, pruned once or in rounds, retrained or not.",
+        summary="LeNet-300-100 on MNIST: l1 or l2, one cut or rounds, retrained or not.",
         table=None,
         run=_trade_off,
         minutes=5,

@@ -84,23 +84,32 @@ def test_gradual_pruning_ends_at_the_share_and_then_trains_on(few, monkeypatch):
     assert left[21:] == [left[-1]] * 9
 
 
+def test_one_cut_is_retrained_as_long_as_the_rounds_together(digits, few, monkeypatch):
+    asked = []
+
+    def watched(model, train, *, epochs, **settings):
+        asked.append((masks.sparsity(model).loc["total", "sparsity"], epochs))
+        return fit(model, train, epochs=1, **settings)
+
+    monkeypatch.setattr(han2015, "fit", watched)
+    han2015.trade_off(few, digits.validation, lam=None, keeps=(0.5, 0.25, 0.1), epochs=7)
+    assert [epochs for _, epochs in asked] == [7, 2, 4, 6, 2, 2, 2]
+    left = [round(1 - sparsity, 3) for sparsity, _ in asked]
+    assert left == [1, 0.5, 0.25, 0.1, 0.5, 0.25, 0.1]
+
+
 def test_the_trade_off_compares_ways_that_start_alike(digits, few):
-    settings = {"epochs": 20, "retraining_epochs": 5, "device": "cpu"}
-    keeps = (0.2, 0.03)
-    errors = han2015.trade_off(few, digits.validation, keeps=keeps, lam=1e-3, **settings)
-    assert list(errors.index) == [1.0, *keeps]
+    settings = {"keeps": (0.2, 0.03), "epochs": 20, "retraining_epochs": 5, "device": "cpu"}
+    errors = han2015.trade_off(few, digits.validation, lam=None, **settings)
+    assert list(errors.index) == [1.0, 0.2, 0.03]
     assert not errors.isna().any(axis=None)
-    first = errors.loc[1.0]
-    assert first["L1, not retrained"] == first["L1, retrained"]
-    assert first["L2, not retrained"] == first["L2, retrained"] == first["L2, in rounds"]
+    assert errors.loc[1.0].nunique() == 1
     # The first round is the first cut; the next one starts from it.
-    assert errors.loc[0.2, "L2, retrained"] == errors.loc[0.2, "L2, in rounds"]
-    assert errors.loc[0.03, "L2, retrained"] != errors.loc[0.03, "L2, in rounds"]
-    assert errors.loc[0.03, "L2, not retrained"] > errors.loc[0.03, "L2, retrained"]
-    other = han2015.trade_off(few, digits.validation, keeps=keeps, lam=1e-5, **settings)
-    norms = errors.columns.str.startswith("L1")
-    assert not other.loc[:, norms].equals(errors.loc[:, norms])
-    assert other.loc[:, ~norms].equals(errors.loc[:, ~norms])
+    assert errors.loc[0.2, "one cut"] == errors.loc[0.2, "in rounds"]
+    assert errors.loc[0.03, "one cut"] != errors.loc[0.03, "in rounds"]
+    assert errors.loc[0.03, "not retrained"] > errors.loc[0.03, "one cut"]
+    with_l1 = han2015.trade_off(few, digits.validation, lam=1e-3, **settings)
+    assert with_l1.loc[0.03, "not retrained"] < errors.loc[0.03, "not retrained"]
 
 
 def test_the_scan_prunes_one_layer_alone(digits, few):
