@@ -13,7 +13,13 @@ import sparsecourse
 WITH_SOURCE = ("sparsecourse.reference", "sparsecourse.functional")
 NO_SOURCE_NEEDED = {"validation"}  # checks arguments and teaches nothing
 OTHERS = ["costs", "data", "experiments", "grading", "nets", "notebook", "papers", "training"]
-OTHERS += ["experiments.han2015", "pruning.masks", "pruning.penalty", "pruning.retraining"]
+OTHERS += [
+    "papers.accuracy",
+    "experiments.han2015",
+    "pruning.masks",
+    "pruning.penalty",
+    "pruning.retraining",
+]
 OTHERS += ["pruning.storage", "timing", "widgets"]
 
 
