@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sparsecourse.reference import group_lasso, lasso, pruning
+from sparsecourse.reference import convolution, group_lasso, lasso, pruning, sparse_matrix
 
 GAP = 1e-10  # to which solvers are run before their objectives are compared
 
@@ -177,6 +177,50 @@ def encoded_weights(draw):
 
 
 @st.composite
+def matrix_of_blocks(draw):
+    """Whole numbers, so that there are ties; zeros alone, in blocks, in rows and in columns."""
+    rng = np.random.default_rng(draw(seeds))
+    block = draw(st.sampled_from([(1, 1), (1, 4), (2, 3), (4, 1)]))
+    grid = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    W = rng.integers(-3, 4, size=(grid[0] * block[0], grid[1] * block[1])).astype(float)
+    is_left = rng.random(size=grid) < draw(st.sampled_from([0.0, 0.3, 1.0]))
+    W *= np.kron(is_left, np.ones(block))
+    W[rng.random(size=len(W)) < 0.2] = 0
+    return W, block
+
+
+@st.composite
+def stored_and_operand(draw, store):
+    """A matrix in a sparse format, and the vector or matrix that it is multiplied with."""
+    W, block = draw(matrix_of_blocks())
+    products = draw(st.sampled_from([(), (1,), (3,)]))
+    X = np.random.default_rng(draw(seeds)).normal(size=(W.shape[1], *products))
+    return *store(W, block), X
+
+
+@st.composite
+def weights_and_some_kept(draw):
+    W, _ = draw(matrix_of_blocks())
+    mask = np.random.default_rng(draw(seeds)).random(size=W.shape) < 0.3
+    mask.flat[0] = True
+    return W, mask
+
+
+@st.composite
+def n_of_m(draw):
+    (W, (_, m)) = draw(matrix_of_blocks())
+    return W, draw(st.integers(0, m)), m
+
+
+@st.composite
+def sizes_of_blocks(draw):
+    """One block size for all rows, or one for each; some are longer than the row."""
+    W, _ = draw(matrix_of_blocks())
+    sizes = np.random.default_rng(draw(seeds)).integers(1, 25, size=len(W))
+    return W, sizes if draw(st.booleans()) else int(sizes[0])
+
+
+@st.composite
 def lasso_problem(draw, point=False, solver=True, many_lams=False):
     """Any shape and rank, the last column now and then empty; lam from strong to weak."""
     rng = np.random.default_rng(draw(seeds))
@@ -206,6 +250,63 @@ def group_lasso_problem(draw, point=False, solver=True, many_lams=False):
     if not solver:
         return X, y, groups, weights, l1_ratio
     return X, y, groups, lam, weights, l1_ratio, GAP, 10**5
+
+
+@st.composite
+def layer_and_rank(draw, inputs_of_layer=False):
+    """A weight matrix, and with it inputs, few or dependent ones too: of enough rank for the rank
+    drawn, since above it factors are not unique."""
+    rng = np.random.default_rng(draw(seeds))
+    filters, inputs = draw(st.integers(1, 10)), draw(st.integers(1, 10))
+    of_weights = draw(st.integers(1, min(filters, inputs)))
+    W = matrix(rng, filters, inputs, of_weights, condition=10)
+    if not inputs_of_layer:
+        return W, draw(st.integers(1, of_weights))
+    n = draw(st.integers(1, 30))
+    of_inputs = draw(st.integers(1, min(n, inputs)))
+    X = matrix(rng, n, inputs, of_inputs, condition=10)
+    return W, X, draw(st.integers(1, min(of_weights, of_inputs)))
+
+
+@st.composite
+def kernel_and_rank(draw, largest):
+    """A kernel of any shape, and a rank up to `largest` of that shape."""
+    rng = np.random.default_rng(draw(seeds))
+    W = rng.normal(size=[draw(st.integers(1, size)) for size in (6, 5, 3, 3)])
+    return W, draw(st.integers(1, largest(*W.shape)))
+
+
+@st.composite
+def convolutional_layer(draw):
+    """X, W, bias or none, stride, padding, dilation, groups; settings are numbers or pairs."""
+
+    def setting(low, high):
+        number = st.integers(low, high)
+        return draw(st.one_of(number, st.tuples(number, number)))
+
+    stride, padding, dilation = setting(1, 3), setting(0, 3), setting(1, 3)
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    sides = zip(kernel, np.broadcast_to(padding, 2), np.broadcast_to(dilation, 2), strict=True)
+    size = [
+        max(1, int(d * (k - 1) + 1 - 2 * p)) + draw(st.integers(0, 4))  # the kernel fits
+        for k, p, d in sides
+    ]
+    n, groups, channels, filters = (draw(st.integers(1, 3)) for _ in range(4))
+    rng = np.random.default_rng(draw(seeds))
+    X = rng.normal(size=(n, groups * channels, *size))
+    W = rng.normal(size=(groups * filters, channels, *kernel))
+    bias = rng.normal(size=len(W)) if draw(st.booleans()) else None
+    return X, W, bias, stride, padding, dilation, groups
+
+
+@st.composite
+def patches(draw, columns=False):
+    """Images and settings, or columns, the shape of the images that they are of, and settings."""
+    X, W, _, *settings, _ = draw(convolutional_layer())
+    kernel = W.shape[2:]
+    if not columns:
+        return X, kernel, *settings
+    return convolution.im2col(X, kernel, *settings) ** 2, X.shape, kernel, *settings
 
 
 @st.composite
@@ -255,6 +356,9 @@ def group_lasso_objective(b, arguments):
 
 
 CASES: dict[str, Case] = {
+    "convolution.im2col": Case(patches(), rtol=0),
+    "convolution.col2im": Case(patches(columns=True), rtol=1e-14),
+    "convolution.conv2d": Case(convolutional_layer(), rtol=1e-12),
     "cross_validation.path_errors": Case(path_and_folds()),
     "cross_validation.one_standard_error": Case(errors_of_folds(), rtol=0),
     "lasso.lambda_max": Case(lasso_problem(solver=False), rtol=1e-12),
@@ -280,6 +384,10 @@ CASES: dict[str, Case] = {
     "least_squares.condition_number": Case(conditioned()),
     "least_squares.polynomial_features": Case(points_and_degree(), rtol=1e-13),
     "least_squares.local_sensitivity": Case(quadratic_and_steps()),
+    "low_rank.approximate": Case(layer_and_rank()),
+    "low_rank.regress": Case(layer_and_rank(inputs_of_layer=True)),
+    "low_rank.spatial_split": Case(kernel_and_rank(lambda f, c, h, w: min(c * h, f * w))),
+    "low_rank.channel_split": Case(kernel_and_rank(lambda f, c, h, w: min(f, c * h * w))),
     "norms.lp_norm": Case(vector_and_exponent(), rtol=1e-12),
     "norms.l0_norm": Case(numbers().map(lambda drawn: drawn[:1]), rtol=0),
     "norms.soft_threshold": Case(numbers(), rtol=1e-14),
@@ -303,4 +411,27 @@ CASES: dict[str, Case] = {
     "ridge.svd_form": Case(ridge_problem()),
     "ridge.path": Case(ridge_problem(many_lams=True)),
     "ridge.degrees_of_freedom": Case(ridge_problem().map(lambda drawn: (drawn[0], drawn[2]))),
+    "sparse_matrix.to_csr": Case(matrix_of_blocks().map(lambda drawn: drawn[:1]), rtol=0),
+    "sparse_matrix.csr_matmul": Case(stored_and_operand(lambda W, _: sparse_matrix.to_csr(W))),
+    "sparse_matrix.to_bsr": Case(matrix_of_blocks(), rtol=0),
+    "sparse_matrix.bsr_matmul": Case(stored_and_operand(sparse_matrix.to_bsr)),
+    "sparse_matrix.to_bitmask": Case(matrix_of_blocks().map(lambda drawn: drawn[:1]), rtol=0),
+    "sparse_matrix.bitmask_matmul": Case(
+        stored_and_operand(lambda W, _: sparse_matrix.to_bitmask(W))
+    ),
+    "sparse_matrix.rows_and_columns": Case(matrix_of_blocks().map(lambda drawn: drawn[:1]), rtol=0),
+    "sparse_matrix.rows_and_columns_matmul": Case(
+        stored_and_operand(lambda W, _: (*sparse_matrix.rows_and_columns(W), len(W)))
+    ),
+    "structured_masks.density": Case(matrix_of_blocks().map(lambda drawn: drawn[:1]), rtol=1e-14),
+    "structured_masks.block_mask": Case(
+        st.tuples(matrix_of_blocks(), st.floats(0, 1)).map(lambda d: (d[0][0], d[1], d[0][1])),
+        rtol=0,
+    ),
+    "structured_masks.n_of_m_mask": Case(n_of_m(), rtol=0),
+    "structured_masks.regular_block_sizes": Case(
+        st.tuples(matrix_of_blocks(), st.floats(0, 1)).map(lambda d: (d[0][0], d[1])), rtol=0
+    ),
+    "structured_masks.regular_block_mask": Case(sizes_of_blocks(), rtol=0),
+    "structured_masks.retained_weight_difference": Case(weights_and_some_kept(), rtol=1e-14),
 }
