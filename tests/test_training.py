@@ -901,12 +901,18 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture
+def _bars(monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)  # the configuration of stored outputs
+
+
 def bar(monkeypatch, stream, **options):
     monkeypatch.setattr(sys, "stderr", stream)
     train(perceptron(), noise(), noise(), epochs=2, batch_size=48, **options)
     return stream.getvalue()
 
 
+@pytest.mark.usefixtures("_bars")
 def test_bar_counts_steps_and_shows_loss_and_validation_error(monkeypatch):
     monkeypatch.setattr(loop, "tqdm", partial(loop.tqdm, mininterval=0, ncols=150))
     shown = bar(monkeypatch, Terminal())
@@ -915,6 +921,7 @@ def test_bar_counts_steps_and_shows_loss_and_validation_error(monkeypatch):
     assert "loss" in shown
 
 
+@pytest.mark.usefixtures("_bars")
 def test_bar_is_quiet_where_nobody_looks(monkeypatch):
     assert bar(monkeypatch, io.StringIO()) == ""
     assert bar(monkeypatch, Terminal(), progress=False) == ""

@@ -451,7 +451,8 @@ def _duality_gap(X: Tensor, y: Tensor, b: Tensor, penalty: _GroupPenalty) -> Ten
     n = len(y)
     residual = y - X @ b
     steepest = penalty.scores(X.mT @ residual / n).max()
-    shrink = torch.where(steepest > penalty.lam, penalty.lam / steepest, 1)
+    # In this order, so that what is no number does not count as small enough.
+    shrink = torch.where(steepest <= penalty.lam, 1, penalty.lam / steepest)
     energy = y.square().sum()
     below = (energy - (y - shrink * residual).square().sum()) / (2 * n)
     value = residual.square().sum() / (2 * n) + penalty.value(b)

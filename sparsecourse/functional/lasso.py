@@ -441,7 +441,8 @@ def _duality_gap(X: Tensor, Y: Tensor, B: Tensor, lam: Tensor) -> Tensor:
     n = X.shape[-2]
     residual = Y - X @ B
     steepest = (X.mT @ residual).abs().amax(-2)
-    shrink = torch.where(steepest > n * lam, n * lam / steepest, 1)
+    # In this order, so that what is no number does not count as small enough.
+    shrink = torch.where(steepest <= n * lam, 1, n * lam / steepest)
     energy = Y.square().sum(-2)
     below = (energy - (Y - shrink.unsqueeze(-2) * residual).square().sum(-2)) / (2 * n)
     at_zero = energy / (2 * n)

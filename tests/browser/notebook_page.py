@@ -24,10 +24,12 @@ class NotebookPage:
     def run_all(self) -> None:
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_text("Run All Cells", exact=True).click()
-        code_cells = self.page.locator(".jp-Notebook .jp-CodeCell")
+        # In the notebook that is shown: another may be open behind it.
+        shown = self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        code_cells = shown.locator(".jp-Notebook .jp-CodeCell")
         prompts = code_cells.locator(".jp-InputPrompt")
-        last = prompts.nth(code_cells.count() - 1)
-        expect(last).to_have_text(f"[{code_cells.count()}]:", timeout=2 * MINUTES)
+        count = code_cells.count()
+        expect(prompts.nth(count - 1)).to_have_text(f"[{count}]:", timeout=2 * MINUTES)
 
     def errors(self) -> list[str]:
         """Texts of all error and stderr outputs on the page."""
