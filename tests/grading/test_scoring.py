@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import resource
@@ -367,7 +368,8 @@ def test_unprotected_leaves_no_file_and_no_child():
     before = set(Path("/tmp").iterdir())
     cell = (
         "import os, pathlib\npathlib.Path('left').write_text('left')\n"
-        "if os.fork() == 0:\n    import time; time.sleep(60); os._exit(0)"
+        "for _ in range(2):\n"
+        "    if os.fork() == 0:\n        import time; time.sleep(60); os._exit(0)"
     )
     where = "import os\ndef where(x):\n    return [float(b) for b in os.getcwd().encode()]"
     answers = ask(cell, DOUBLE, where, functions=("double", "where"), protected=False)
@@ -375,11 +377,21 @@ def test_unprotected_leaves_no_file_and_no_child():
     folder = bytes(map(int, values(answers, "where")[0])).decode()
     assert not Path(folder).exists()
     assert not any(folder in str(path) for path in set(Path("/tmp").iterdir()) - before)
+    # Who is killed may take a moment to be gone.
+    last = time.monotonic() + 20
+    while (left := _processes_in(folder)) and time.monotonic() < last:
+        time.sleep(0.05)
+    assert left == []
+
+
+def _processes_in(folder: str) -> list[str]:
+    """The commands of those that run there, or did before it was removed."""
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            assert folder not in os.readlink(process / "cwd")
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            if folder in os.readlink(process / "cwd"):
+                found.append((process / "cmdline").read_text())
+    return found
 
 
 JSON = st.recursive(
