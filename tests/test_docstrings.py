@@ -20,7 +20,8 @@ OTHERS += [
     "pruning.penalty",
     "pruning.retraining",
 ]
-OTHERS += ["pruning.storage", "timing", "widgets"]
+OTHERS += ["pruning.storage", "timing", "timing.alexnet", "timing.curves", "timing.formats"]
+OTHERS += ["timing.patterns", "timing.sparse", "widgets"]
 
 
 def functions_of(module):
