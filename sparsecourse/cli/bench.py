@@ -1,7 +1,8 @@
-"""Measure: our solvers against those of other libraries, our grading against nbgrader's.
+"""Measure: solvers and grading against others', sparse layers against dense ones.
 
 All solvers solve the same problems, on one thread, to the same duality gap, judged from outside on
-the coefficients (half an hour and 5 GB of memory). Both graders grade the same made-up class.
+the coefficients (half an hour and 5 GB of memory). Both graders grade the same made-up class. Each
+sparse product is checked against the dense one, and timed beside it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     grading.add_argument("--workers", type=int, default=2, help="processes of each (default: 2)")
     grading.add_argument("--json", type=Path, metavar="FILE", help="store every figure there")
     grading.set_defaults(measure=measure_grading)
+    layers = actions.add_parser("layers", help="AlexNet's pruned layers, as in a published table")
+    layers.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    layers.add_argument("--threads", type=int, help="default: as many as torch uses")
+    layers.add_argument("--table-only", action="store_true", help="half a minute: no crossovers")
+    layers.add_argument("--json", type=Path, metavar="FILE", help="store every figure there")
+    layers.set_defaults(measure=measure_layers)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -67,6 +74,27 @@ def measure_grading(arguments: argparse.Namespace) -> None:
     print(f"{ratio:.1f} times nbgrader's rate.")
     if arguments.json:
         grading.store(arguments.json, report.circumstances(), rates)
+
+
+def measure_layers(arguments: argparse.Namespace) -> None:
+    """Measure the layers of a published table, then look for where each format begins to pay."""
+    environment.enter([], arguments.argv)
+    from sparsecourse.bench import layers
+    from sparsecourse.timing import busy
+    from sparsecourse.timing.curves import store
+
+    if (share := busy()) > 0.1:
+        print(f"{share:.0%} of this machine is in use by others: the figures will mislead.\n")
+    how = arguments.device, arguments.threads
+    table = layers.measure_table(*how)
+    print(layers.in_lines(table), flush=True)
+    curves = []
+    if not arguments.table_only:
+        for curve in layers.measure_curves(*how):
+            curves.append(curve)
+        print(f"\n{layers.crossovers(curves)}\n{curves[0].where}")
+    if arguments.json:
+        store(curves, arguments.json, table)
 
 
 def measure_solvers(arguments: argparse.Namespace) -> None:

@@ -10,9 +10,17 @@
 
 from __future__ import annotations
 
-from sparsecourse.timing.measuring import Measurement, Speedup, measure
+from sparsecourse.timing.measuring import Measurement, Speedup, busy, measure, measure_in_turn
 
 # From here on, timing.roofline is the function.
 from sparsecourse.timing.roofline import Roofline, roofline
 
-__all__ = ["Measurement", "Roofline", "Speedup", "measure", "roofline"]
+__all__ = [
+    "Measurement",
+    "Roofline",
+    "Speedup",
+    "busy",
+    "measure",
+    "measure_in_turn",
+    "roofline",
+]

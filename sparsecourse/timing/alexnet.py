@@ -8,6 +8,7 @@ kind in the same shares.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ import pandas as pd
 import torch
 
 from sparsecourse import papers
+from sparsecourse.timing.curves import FOLDER, load
 from sparsecourse.timing.measuring import require_device
 from sparsecourse.timing.patterns import random_mask, row_and_column_mask
 from sparsecourse.timing.sparse import LAYERS, SECONDS, Layer, Timed, time_product
 
 TABLE = "ssl_alexnet_imagenet"
+INDEX = ["row", "pruned", "layer"]
 CONVOLUTIONS = {
     name.split()[1].rstrip(","): layer for name, layer in LAYERS.items() if "AlexNet" in name
 }
@@ -178,4 +181,19 @@ def side_by_side(measured: Iterable[tuple[Pruned, list[Timed]]]) -> pd.DataFrame
             "paper CPU": pruned.cpu_speedup,
             "paper GPU": pruned.gpu_speedup,
         }
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis(["row", "pruned", "layer"])
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis(INDEX)
+
+
+def recorded() -> dict[str, tuple[pd.DataFrame, str]]:
+    """The table as it was measured on a quiet machine, for each recorded device.
+
+    Returns
+    -------
+    recorded : dict of str to (DataFrame, str)
+        Device -> `side_by_side`, and where it came from, in a line for readers.
+    """
+    found = {}
+    for path in sorted(FOLDER.glob("*.json")):
+        (first, *_), lines = load(path), json.loads(path.read_text(encoding="utf-8"))["table"]
+        found[first.origin["device"]] = pd.DataFrame(lines).set_index(INDEX), first.where
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from sparsecourse.timing.sparse import Layer, Timed
 
 FOLDER = Path(__file__).with_name("recorded")
 PACKAGES = ["numpy", "scipy", "torch"]
+ORIGIN = {"date", "device", "threads", "versions"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def measured_now(layer: Layer, points: Sequence[Timed]) -> Curve:
     Returns
     -------
     curve : Curve
+        With times of four digits: no clock is more exact, and the file is a third as large.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def measured_now(layer: Layer, points: Sequence[Timed]) -> Curve:
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
     }
-    return Curve(layer, tuple(points), origin)
+    return Curve(layer, tuple(map(_rounded, points)), origin)
 
 
 def store(curves: Sequence[Curve], path: Path, table: pd.DataFrame | None = None) -> None:
@@ -113,7 +115,7 @@ def store(curves: Sequence[Curve], path: Path, table: pd.DataFrame | None = None
         stored["table"] = table.reset_index().to_dict(orient="records")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(stored) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
@@ -136,7 +138,7 @@ def load(path: Path) -> list[Curve]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         return [_curve(curve) for curve in stored["curves"]]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         given = f"{path.name}: {type(error).__name__}: {error}"
         raise ValueError(f"expected curves as `store` writes them, got {given}") from error
 
@@ -153,11 +155,21 @@ def recorded() -> dict[str, list[Curve]]:
     return {curves[0].origin["device"]: curves for curves in found}
 
 
+def _rounded(point: Timed) -> Timed:
+    dense, sparse = (
+        replace(measured, times=tuple(float(f"{time:.4g}") for time in measured.times))
+        for measured in (point.dense, point.sparse)
+    )
+    return replace(point, dense=dense, sparse=sparse)
+
+
 def _curve(stored: dict[str, Any]) -> Curve:
     points = tuple(
         Timed(**(point | {name: _measurement(point[name]) for name in ("dense", "sparse")}))
         for point in stored["points"]
     )
+    if missing := ORIGIN - set(stored["origin"]):
+        raise KeyError(f"origin has no {', '.join(sorted(missing))}")
     return Curve(Layer(**stored["layer"]), points, dict(stored["origin"]))
 
 

@@ -78,7 +78,8 @@ class Format:
     idea : str
         How it works, in a line for readers.
     tolerance : float
-        How far a product may be from the exact one, relative, in the Euclidean norm.
+        How far a product may be from the exact one in the Euclidean norm: relative to that of the
+        exact one or, where its summands cancel, to that of all summands.
     dtype : torch.dtype
         Of W and X, and of the dense product that it is compared with.
     """

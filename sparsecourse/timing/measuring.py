@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
 import numpy as np
+import psutil
 import torch
 from threadpoolctl import threadpool_limits
 from torch.utils import benchmark
 
 WARM_UP = 0.1  # seconds
 AT_LEAST = 0.1  # seconds of timed calls, so that a few lucky ones are no result
+LOOKED_AT = 0.5  # seconds
+TURNS = 5  # in which that is done, where things are measured in turn
 FEWEST = 4  # times that have quartiles worth the name
 
 
@@ -171,36 +174,79 @@ def measure(
     The calls of a block are queued on a GPU one after the other, as the layers of a network are.
     What is measured is the time per call of a busy device, not the delay until one result is there.
     """
-    if not callable(fn):
-        given = type(fn).__name__
-        raise ValueError(
-            f"fn must be a function without arguments, such as lambda: f(x), got {given}"
-        )
-    threads = torch.get_num_threads() if threads is None else threads
-    if type(threads) is not int or threads < 1:
-        raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
-    for name, value in (("spread", spread), ("at_most", at_most)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value!r}")
-    device = None if device is None else require_device(device)
+    threads, device = _checked([fn], threads, device, spread, at_most)
     with _pinned(threads):
-        start = perf_counter()
-        device = _device_of(fn(), device)
-        clock = partial(_now, device)
-        while clock() - start < WARM_UP:
-            fn()
-        # The timer finds out how many calls make a block that is long against reading the clock.
-        timer = benchmark.Timer("fn()", globals={"fn": fn}, timer=clock, num_threads=threads)
+        device, timer = _warmed_up(fn, device, threads)
         timed = timer.adaptive_autorange(
             spread, min_run_time=min(AT_LEAST, at_most), max_run_time=at_most
         )
-    return Measurement(
-        times=tuple(timed.times),
-        calls=len(timed.times) * timed.number_per_run,
-        threads=threads,
-        device=_name_of(device),
-        is_settled=len(timed.times) >= FEWEST and timed.meets_confidence(spread),
-    )
+    return _summary([timed], threads, device, spread)
+
+
+def measure_in_turn(
+    fns: Sequence[Callable[[], object]],
+    *,
+    threads: int | None = None,
+    device: torch.device | str | None = None,
+    spread: float = 0.05,
+    at_most: float = 2.0,
+) -> list[Measurement]:
+    """Measure what is to be compared: a little of each, again and again.
+
+    A machine that grows busy or warm while it measures slows all of them alike, not just the last.
+
+    Parameters
+    ----------
+    fns : sequence of callable
+        Each takes no arguments.
+    threads : int, optional
+        As for `measure`.
+    device : torch.device or str, optional
+        As for `measure`.
+    spread : float, > 0
+        Rounds go on until the quartiles of each differ by less than this part of its median.
+    at_most : float, > 0
+        Seconds of timed calls for each, on average, after which no round is begun.
+
+    Returns
+    -------
+    measurements : list of Measurement
+
+    Raises
+    ------
+    ValueError
+        As `measure`.
+    """
+    threads, device = _checked(fns, threads, device, spread, at_most)
+    with _pinned(threads):
+        warm = [_warmed_up(fn, device, threads) for fn in fns]
+        rounds, seconds = [], 0.0
+        while True:
+            turn = min(AT_LEAST, at_most) / TURNS
+            rounds.append([timer.blocked_autorange(min_run_time=turn) for _, timer in warm])
+            found = [
+                _summary(parts, threads, where, spread)
+                for (where, _), parts in zip(warm, zip(*rounds, strict=True), strict=True)
+            ]
+            seconds += sum(sum(part.times) * part.number_per_run for part in rounds[-1])
+            if seconds >= at_most * len(fns):
+                return found
+            if len(rounds) >= TURNS and all(one.is_settled for one in found):
+                return found
+
+
+def busy() -> float:
+    """How much of the processor is in use, before anything is measured.
+
+    Threads that have to wait for a core make a product several times slower, and a parallel one
+    more than a serial one: above a tenth or so, do not believe the times.
+
+    Returns
+    -------
+    share : float, 0 to 1
+        Over half a second, of all cores.
+    """
+    return psutil.cpu_percent(interval=LOOKED_AT) / 100
 
 
 def require_device(device: torch.device | str) -> torch.device:
@@ -220,6 +266,57 @@ def require_device(device: torch.device | str) -> torch.device:
 def three_digits(value: float) -> str:
     """Three significant digits, or all those before the point: 0.0152, 1.50, 15.0, 1520."""
     return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
+
+
+def _checked(
+    fns: Sequence[Callable[[], object]],
+    threads: int | None,
+    device: torch.device | str | None,
+    spread: float,
+    at_most: float,
+) -> tuple[int, torch.device | None]:
+    """The number of threads, and the device if one is given; a ValueError for what is no input."""
+    for fn in fns:
+        if not callable(fn):
+            given = type(fn).__name__
+            raise ValueError(
+                f"fn must be a function without arguments, such as lambda: f(x), got {given}"
+            )
+    threads = torch.get_num_threads() if threads is None else threads
+    if type(threads) is not int or threads < 1:
+        raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
+    for name, value in (("spread", spread), ("at_most", at_most)):
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}")
+    return threads, None if device is None else require_device(device)
+
+
+def _warmed_up(
+    fn: Callable[[], object], device: torch.device | None, threads: int
+) -> tuple[torch.device, benchmark.Timer]:
+    """Call until it is warm. The timer finds out how many calls make a block that is long against
+    reading the clock."""
+    start = perf_counter()
+    device = _device_of(fn(), device)
+    clock = partial(_now, device)
+    while clock() - start < WARM_UP:
+        fn()
+    return device, benchmark.Timer("fn()", globals={"fn": fn}, timer=clock, num_threads=threads)
+
+
+def _summary(
+    timed: Sequence[benchmark.Measurement], threads: int, device: torch.device, spread: float
+) -> Measurement:
+    """The times of all blocks."""
+    times = tuple(time for part in timed for time in part.times)
+    lower, median, upper = np.quantile(times, (0.25, 0.5, 0.75))
+    return Measurement(
+        times=times,
+        calls=sum(len(part.times) * part.number_per_run for part in timed),
+        threads=threads,
+        device=_name_of(device),
+        is_settled=len(times) >= FEWEST and bool(upper - lower < spread * median),
+    )
 
 
 @contextmanager

@@ -8,11 +8,14 @@ from sparsecourse.widgets.first_pruning import (
     train_classifier,
     validation_accuracy,
 )
+from sparsecourse.widgets.granularity import granularity
 from sparsecourse.widgets.group_paths import group_paths
 from sparsecourse.widgets.lasso_path import lasso_path
 from sparsecourse.widgets.norm_ball import norm_ball
 from sparsecourse.widgets.polynomial_fit import polynomial_fit
 from sparsecourse.widgets.quiz import quiz
+from sparsecourse.widgets.rank_explorer import rank_explorer
+from sparsecourse.widgets.speedup_explorer import speedup_explorer
 from sparsecourse.widgets.thresholds import thresholds
 from sparsecourse.widgets.weight_threshold import weight_threshold
 
@@ -20,12 +23,15 @@ __all__ = [
     "coordinate_steps",
     "energy_budget",
     "first_pruning",
+    "granularity",
     "group_paths",
     "lasso_path",
     "norm_ball",
     "polynomial_fit",
     "prune_weights",
     "quiz",
+    "rank_explorer",
+    "speedup_explorer",
     "spend_energy",
     "thresholds",
     "train_classifier",

@@ -10,7 +10,7 @@ import scipy.linalg  # noqa: F401 - its thread pool is to be seen
 import torch
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from sparsecourse.timing import Measurement, Speedup, measure
+from sparsecourse.timing import Measurement, Speedup, measure, measure_in_turn
 
 measuring = importlib.import_module("sparsecourse.timing.measuring")
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -370,3 +370,72 @@ def test_speedup_is_one_readable_line():
 def test_bad_input_is_named(fn, options, message):
     with pytest.raises(ValueError, match=message):
         measure(fn, **options)
+
+
+def test_busy_is_what_all_cores_do_together():
+    # Against the kernel's own counters, read around it.
+    def idle_and_all():
+        now = measuring.psutil.cpu_times()._asdict()
+        for counted_twice in ("guest", "guest_nice"):
+            now.pop(counted_twice, None)
+        return np.array([now["idle"] + now.get("iowait", 0), sum(now.values())])
+
+    before = idle_and_all()
+    share = measuring.busy()
+    idle, total = idle_and_all() - before
+    assert 0 <= share <= 1
+    assert share == pytest.approx(1 - idle / total, abs=0.15)
+
+
+# Several, in turn
+
+
+def test_each_has_its_own_time_in_turn(clock):
+    slow, fast = measure_in_turn([clock.takes(lambda _: 4e-3), clock.takes(lambda _: 1e-3)])
+    assert (slow.median, fast.median) == pytest.approx((4e-3, 1e-3))
+    assert slow.is_settled
+    assert fast.is_settled
+
+
+def test_a_machine_that_grows_busy_slows_all_alike(clock):
+    def fn(seconds):
+        # Soon everything takes five times as long.
+        return clock.takes(lambda _: seconds * (5 if clock.now > 0.25 else 1))
+
+    slow, fast = measure_in_turn([fn(4e-3), fn(1e-3)])
+    assert fast.speedup_over(slow).ratio == pytest.approx(4)
+    clock.now = 0.0
+    slow, fast = measure(fn(4e-3)), measure(fn(1e-3))
+    assert fast.speedup_over(slow).ratio < 2  # one after the other: the fast one had bad luck
+
+
+def test_rounds_go_on_until_each_has_settled_or_the_time_is_over(clock):
+    wild = np.random.default_rng(0).lognormal(size=100_000) * 1e-2
+    calm, restless = measure_in_turn(
+        [clock.takes(lambda _: 1e-2), clock.takes(lambda i: wild[i])], at_most=1.5
+    )
+    assert calm.is_settled
+    assert not restless.is_settled
+    assert 3.0 <= calm.calls * 1e-2 + sum(restless.times) < 3.3  # 1.5 s each, on average
+    clock.now = 0.0
+    both = measure_in_turn([clock.takes(lambda _: 1e-2)] * 2, at_most=1.5)
+    assert [0.1 <= one.calls * one.median < 0.2 for one in both] == [True, True]
+
+
+def test_one_slow_call_of_each_is_timed_whatever_the_limit(clock):
+    first, second = measure_in_turn([clock.takes(lambda _: 3.0)] * 2, at_most=0.1)
+    assert first.calls == second.calls == 1
+    assert not first.is_settled
+
+
+def test_warm_up_comes_before_the_first_turn_of_each(clock):
+    fns = [clock.takes(lambda i: 8e-3 if i < 10 else 1e-3) for _ in range(2)]
+    for measured in measure_in_turn(fns):
+        assert max(measured.times) == pytest.approx(1e-3)
+
+
+def test_all_that_are_measured_in_turn_must_be_functions():
+    with pytest.raises(ValueError, match="got int"):
+        measure_in_turn([lambda: None, 3])
+    with pytest.raises(ValueError, match="at_most must be positive and finite, got 0"):
+        measure_in_turn([lambda: None], at_most=0)

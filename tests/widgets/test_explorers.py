@@ -26,7 +26,7 @@ from sparsecourse.widgets.lasso_path import SHARES, standardised
 from sparsecourse.widgets.norm_ball import EXPONENTS, GRAM, ball_edge, best_on_ball
 from sparsecourse.widgets.polynomial_fit import fit_polynomials, sample_sine
 from sparsecourse.widgets.thresholds import PENALTIES, shrink
-from tests.widgets.trained import lenet_on_digits
+from tests.widgets.trained import convolution_on_digits, lenet_on_digits
 
 EXPLORERS = {
     name: getattr(widgets, name)
@@ -34,7 +34,7 @@ EXPLORERS = {
     if inspect.signature(getattr(widgets, name)).return_annotation == "Explorer"
 }
 # Of those that take some: what is called to get their arguments.
-ARGUMENTS = {"weight_threshold": lenet_on_digits}
+ARGUMENTS = {"rank_explorer": convolution_on_digits, "weight_threshold": lenet_on_digits}
 
 
 def make(name):

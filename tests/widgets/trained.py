@@ -4,8 +4,8 @@ from functools import cache
 
 import torch
 
-from sparsecourse.data import load
-from sparsecourse.nets import lenet_300_100
+from sparsecourse.data import Split, load
+from sparsecourse.nets import lenet5, lenet_300_100
 from sparsecourse.training import fit
 
 
@@ -18,3 +18,15 @@ def lenet_on_digits():
         model = lenet_300_100()
     fit(model, digits.train, epochs=1, progress=False)
     return model, digits.validation
+
+
+@cache
+def convolution_on_digits():
+    """LeNet-5 after some steps on the digits, its second layer, and images to fit and to judge."""
+    digits = load("digits", shape=(1, 28, 28))
+    some = Split(digits.train.X[:1024], digits.train.y[:1024])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = lenet5()
+    fit(model, some, epochs=2, progress=False)
+    return model, "conv2", some, digits.validation
