@@ -1,4 +1,4 @@
-"""Measured products on disk: every time that was taken, and where, when and with what."""
+"""Measured products on disk: how long they took, and where, when and with what."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sparsecourse.timing.measuring import Measurement
@@ -18,6 +19,7 @@ from sparsecourse.timing.sparse import Layer, Timed
 
 FOLDER = Path(__file__).with_name("recorded")
 PACKAGES = ["numpy", "scipy", "torch"]
+KEPT = 25  # times of a measurement: its quartiles are the seventh and the nineteenth
 ORIGIN = {"date", "device", "threads", "versions"}
 
 
@@ -79,7 +81,8 @@ def measured_now(layer: Layer, points: Sequence[Timed]) -> Curve:
     Returns
     -------
     curve : Curve
-        With times of four digits: no clock is more exact, and the file is a third as large.
+        Of many times, 25 quantiles are kept, which have the same median and quartiles; all have
+        four digits, as no clock is more exact.
 
     Raises
     ------
@@ -96,7 +99,7 @@ def measured_now(layer: Layer, points: Sequence[Timed]) -> Curve:
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
     }
-    return Curve(layer, tuple(map(_rounded, points)), origin)
+    return Curve(layer, tuple(map(_thinned, points)), origin)
 
 
 def store(curves: Sequence[Curve], path: Path, table: pd.DataFrame | None = None) -> None:
@@ -155,12 +158,16 @@ def recorded() -> dict[str, list[Curve]]:
     return {curves[0].origin["device"]: curves for curves in found}
 
 
-def _rounded(point: Timed) -> Timed:
+def _thinned(point: Timed) -> Timed:
     dense, sparse = (
-        replace(measured, times=tuple(float(f"{time:.4g}") for time in measured.times))
+        replace(measured, times=tuple(float(f"{time:.4g}") for time in _some_of(measured.times)))
         for measured in (point.dense, point.sparse)
     )
     return replace(point, dense=dense, sparse=sparse)
+
+
+def _some_of(times: Sequence[float]) -> Sequence[float]:
+    return times if len(times) <= KEPT else np.quantile(times, np.linspace(0, 1, KEPT)).tolist()
 
 
 def _curve(stored: dict[str, Any]) -> Curve:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -253,3 +254,17 @@ def test_every_packaged_file_is_read_and_says_where_it_came_from():
             for timed in curve.points:
                 for measured in (timed.dense, timed.sparse):
                     assert (measured.device, measured.threads) == (device, curve.origin["threads"])
+
+
+def test_of_many_times_those_stay_that_have_the_same_quartiles():
+    times = tuple(np.random.default_rng(0).lognormal(size=1001))
+    many = Measurement(times, 5005, 1, "CPU x", is_settled=True)
+    few = Measurement(times[:20], 20, 1, "CPU x", is_settled=True)
+    measured = Timed("bitmask", 0.5, many, few, 100, 60)
+    (kept,) = measured_now(Layer("made up", 4, 6, 2), [measured]).points
+    assert len(kept.dense.times) == 25
+    for name in ("lower", "median", "upper"):
+        assert getattr(kept.dense, name) == pytest.approx(getattr(many, name), rel=5e-4)
+        assert getattr(kept.sparse, name) == pytest.approx(getattr(few, name), rel=5e-4)
+    assert kept.sparse.times == pytest.approx(times[:20], rel=5e-4)
+    assert kept.dense.calls == 5005
