@@ -16,9 +16,13 @@ OTHERS = ["costs", "data", "experiments", "grading", "nets", "notebook", "papers
 OTHERS += [
     "papers.accuracy",
     "experiments.han2015",
+    "experiments.wen2016",
+    "pruning.dead_groups",
     "pruning.masks",
     "pruning.penalty",
     "pruning.retraining",
+    "pruning.shapes",
+    "pruning.ssl",
 ]
 OTHERS += ["pruning.storage", "timing", "timing.alexnet", "timing.curves", "timing.formats"]
 OTHERS += ["timing.patterns", "timing.sparse", "widgets"]

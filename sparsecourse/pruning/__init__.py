@@ -3,5 +3,8 @@
 - `masks`: which weights are kept, held at zero while the network is trained
 - `retraining`: prune and retrain, in rounds or little by little
 - `penalty`: a price on the size of the weights while they are trained
+- `ssl`: prices on groups of weights, paid by proximal steps while a network is trained
+- `dead_groups`: which groups died, as masks and as counts
+- `shapes`: convolutions without the inputs that no filter reads
 - `storage`: the bytes that a pruned network takes
 """

@@ -49,6 +49,7 @@ BETWEEN_DRAWINGS = 0.5  # seconds, at least
 SECONDS_TO_EXIT = 3.0  # less than a server grants its kernels
 PATIENCE = 0.5  # seconds to wait for a drawing while another cell runs
 OWN = "own shape"
+NOTHING = ("nothing", None)  # to compare with
 SIDES = ("rows", "columns", "places")
 PROBED = 64  # rows and columns: sparse tensor cores take no fewer
 TOO_BUSY = 0.1  # what other programs may use of the processor
@@ -225,10 +226,7 @@ class SpeedupExplorer(Explorer):
             description="zeros",
             layout={"width": "36em"},
         )
-        recorded = [(f"recorded: {device}", device) for device in self.recorded]
-        self.beside = widgets.Dropdown(
-            options=[("nothing", None), *recorded], description="compare with"
-        )
+        self.beside = widgets.Dropdown(options=[NOTHING], description="compare with")
         self.measure = widgets.Button(description="Measure", button_style="primary")
         self.stop = widgets.Button(description="Stop", disabled=True)
         self.bar = widgets.IntProgress(0, 0, 1, layout={"width": "16em", "visibility": "hidden"})
@@ -245,7 +243,7 @@ class SpeedupExplorer(Explorer):
             widgets.HBox(
                 [self.layer]
                 + [self.device] * (len(self.device.options) > 1)
-                + [self.beside] * bool(self.recorded),
+                + [self.beside],
                 layout={"flex_flow": "row wrap"},
             ),
             self._sides,
@@ -261,6 +259,7 @@ class SpeedupExplorer(Explorer):
             self.export,
         ]
         self.layer.observe(self._show_layer, names="value")
+        self.device.observe(self._offer_recorded, names="value")
         self.device.observe(self._offer_formats, names="value")
         for control in (self.device, *self.formats.values()):
             control.observe(self.redraw, names="value")
@@ -302,6 +301,17 @@ class SpeedupExplorer(Explorer):
             beside=_part(other, chosen | lacking),
         )
 
+    def _offer_recorded(self, _change: object = None) -> None:
+        """Offer the devices that have the layer recorded, and are not what is shown anyway."""
+        layer = self.layer.value
+        shown, chosen = self._curve(layer), self.beside.value
+        others = [d for d in self.recorded if self._recorded(d, layer) not in (None, shown)]
+        options = (NOTHING, *((f"recorded: {device}", device) for device in others))
+        if options != self.beside.options:
+            self.beside.options = options
+            self.beside.value = chosen if chosen in others else None
+        self.beside.layout.display = "flex" if others else "none"
+
     def _curve(self, layer: str) -> Curve | None:
         """What was measured here, or else what was recorded on such a device."""
         kind = "CPU" if self.device.value == "cpu" else torch.cuda.get_device_name()
@@ -315,6 +325,7 @@ class SpeedupExplorer(Explorer):
 
     def _show_layer(self, _change: object = None) -> None:
         self._sides.layout.display = "flex" if self.layer.value == OWN else "none"
+        self._offer_recorded()
         self._say("")
 
     def _offer_formats(self, _change: object = None) -> None:
@@ -403,6 +414,7 @@ class SpeedupExplorer(Explorer):
             except OSError as error:
                 end += f" It could not be stored for later: {error}."
         self.is_measuring = False
+        self._offer_recorded()
         try:
             self._draw(None)
         finally:

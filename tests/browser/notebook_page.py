@@ -60,8 +60,9 @@ def wait_for_another(explorer: Locator, before: str) -> None:
 
 
 def controls_of(explorer: Locator) -> list[Locator]:
-    """What the keyboard can reach: slider handles, groups of buttons, and lists."""
-    return explorer.locator("[role=slider], .widget-toggle-buttons, select").all()
+    """What the keyboard can reach: slider handles, groups of buttons, and lists that are shown."""
+    found = explorer.locator("[role=slider], .widget-toggle-buttons, select").all()
+    return [control for control in found if control.is_visible()]
 
 
 def press(control: Locator) -> None:

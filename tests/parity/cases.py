@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sparsecourse.reference import convolution, group_lasso, lasso, pruning, sparse_matrix
+from sparsecourse.reference import (
+    channel_selection,
+    convolution,
+    group_lasso,
+    lasso,
+    pruning,
+    sparse_matrix,
+    weight_groups,
+)
 
 GAP = 1e-10  # to which solvers are run before their objectives are compared
 
@@ -355,6 +363,80 @@ def group_lasso_objective(b, arguments):
     return np.array([*values, y @ y / (2 * len(y))])
 
 
+@st.composite
+def layer_and_outputs(draw):
+    """W, X, Y of a layer: its own outputs, or with what it cannot explain; few samples too."""
+    rng = np.random.default_rng(draw(seeds))
+    filters, channels, height, width = (draw(st.integers(1, size)) for size in (4, 6, 2, 2))
+    W = rng.normal(size=(filters, channels, height, width))
+    n = draw(st.integers(channels + 1, 40))
+    X = rng.normal(size=(n, channels * height * width)) + rng.normal(size=(n, 1))
+    return (
+        W,
+        X,
+        X @ W.reshape(filters, -1).T
+        + draw(st.sampled_from([0, 1])) * rng.normal(size=(n, filters)),
+    )
+
+
+@st.composite
+def layer_and_beta(draw):
+    """W, beta, X, Y and lam; some channels have left."""
+    W, X, Y = draw(layer_and_outputs())
+    beta = np.random.default_rng(draw(seeds)).normal(size=W.shape[1]).round(1)
+    return W, beta, X, Y, draw(st.floats(0.01, 10))
+
+
+@st.composite
+def layer_and_number_kept(draw, *parts):
+    """These of W, X and Y, and how many channels to keep."""
+    layer = dict(zip("WXY", draw(layer_and_outputs()), strict=True))
+    return *(layer[part] for part in parts), draw(st.integers(1, layer["W"].shape[1]))
+
+
+@st.composite
+def layer_and_kept(draw, pruned=False):
+    """W, of the channels kept alone where that is what is asked for, X, Y, and these channels."""
+    W, X, Y = draw(layer_and_outputs())
+    kept = draw(st.permutations(range(W.shape[1])))[: draw(st.integers(1, W.shape[1]))]
+    return W[:, kept] if pruned else W, X, Y, draw(st.sampled_from([kept, np.array(kept)]))
+
+
+@st.composite
+def gradient_and_chosen(draw):
+    rng = np.random.default_rng(draw(seeds))
+    gradient = rng.normal(size=(3, draw(st.integers(1, 6)), 2, 2))
+    channels = gradient.shape[1]
+    chosen = draw(st.permutations(range(channels)))[: draw(st.integers(0, channels - 1))]
+    return gradient, chosen, draw(st.integers(1, channels - len(chosen)))
+
+
+def channel_objective(beta, arguments):
+    """The objective and, as the unit that the gap is counted in, that at zero."""
+    W, X, Y, lam, _ = arguments
+    return [channel_selection.objective(W, b, X, Y, lam) for b in (beta, 0 * beta)]
+
+
+@st.composite
+def weights_and_kind(draw):
+    """The weight of a convolution or of a linear layer, with groups that are zero; how to group."""
+    rng = np.random.default_rng(draw(seeds))
+    ndim = draw(st.sampled_from([2, 4]))
+    W = rng.normal(size=tuple(draw(st.integers(1, 4)) for _ in range(ndim)))
+    W *= draw(st.sampled_from([1e-3, 1.0, 1e6]))
+    W[rng.random(len(W)) < 0.3] = 0
+    W[:, rng.random(W.shape[1]) < 0.3] = 0
+    return W, draw(st.sampled_from(list(weight_groups.KINDS)))
+
+
+@st.composite
+def weights_kind_and_threshold(draw):
+    W, kind = draw(weights_and_kind())
+    # From no group to all; a length itself may lie on either side of it, by rounding.
+    share = draw(st.sampled_from([0, 0.3, 0.7, 1.1]))
+    return W, kind, share * float(weight_groups.group_norms(W, kind).max())
+
+
 CASES: dict[str, Case] = {
     "convolution.im2col": Case(patches(), rtol=0),
     "convolution.col2im": Case(patches(columns=True), rtol=1e-14),
@@ -434,4 +516,43 @@ CASES: dict[str, Case] = {
     ),
     "structured_masks.regular_block_mask": Case(sizes_of_blocks(), rtol=0),
     "structured_masks.retained_weight_difference": Case(weights_and_some_kept(), rtol=1e-14),
+    "channel_selection.channel_responses": Case(
+        layer_and_outputs().map(lambda drawn: drawn[:2]), rtol=1e-13
+    ),
+    "channel_selection.objective": Case(layer_and_beta(), rtol=1e-12),
+    "channel_selection.normalize": Case(layer_and_beta().map(lambda drawn: drawn[:2]), rtol=1e-14),
+    "channel_selection.solve_beta": Case(
+        st.tuples(layer_and_outputs(), st.floats(0.01, 10)).map(lambda d: (*d[0], d[1], GAP)),
+        observe=channel_objective,
+    ),
+    "channel_selection.solve_weights": Case(layer_and_beta(), rtol=1e-9),
+    # Solutions of the lasso that differ by little lead to steps that do.
+    "channel_selection.alternate": Case(
+        st.tuples(layer_and_outputs(), st.floats(0.01, 10), st.integers(0, 5)).map(
+            lambda d: (*d[0], *d[1:], 1e-13)
+        ),
+        rtol=1e-5,
+    ),
+    "channel_selection.select_lasso": Case(
+        layer_and_number_kept("W", "X", "Y").map(lambda drawn: (*drawn, 1e-12)), rtol=1e-5
+    ),
+    "channel_selection.select_alternating": Case(
+        layer_and_number_kept("W", "X", "Y").map(lambda drawn: (*drawn, 1e-12)), rtol=1e-5
+    ),
+    "channel_selection.select_thinet": Case(layer_and_number_kept("W", "X"), rtol=0),
+    "channel_selection.select_l1": Case(layer_and_number_kept("W"), rtol=0),
+    "channel_selection.select_random": Case(
+        st.tuples(layer_and_number_kept("W"), seeds).map(lambda d: (*d[0], d[1])), rtol=0
+    ),
+    "channel_selection.select_gradient": Case(gradient_and_chosen(), rtol=0),
+    "channel_selection.reconstruct": Case(layer_and_kept(), rtol=1e-9),
+    "channel_selection.rescale": Case(layer_and_kept(), rtol=1e-9),
+    "channel_selection.output_error": Case(
+        layer_and_kept(pruned=True), rtol=1e-12, observe=lambda error, _: 1 + error
+    ),
+    "weight_groups.group_view": Case(weights_and_kind(), rtol=0),
+    "weight_groups.group_norms": Case(weights_and_kind(), rtol=1e-13),
+    "weight_groups.group_penalty": Case(weights_and_kind(), rtol=1e-13),
+    "weight_groups.group_subgradient": Case(weights_and_kind(), rtol=1e-13),
+    "weight_groups.proximal_step": Case(weights_kind_and_threshold()),
 }

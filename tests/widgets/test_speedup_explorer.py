@@ -545,7 +545,17 @@ def test_a_recorded_device_can_be_compared_with(swept):
     assert explorer.picture.value != before
     explorer.layer.value = LENET.name
     assert "Dotted" not in explorer.alt
-    assert "Nothing was recorded on GPU of the course for this layer" in explorer.alt
+    assert [device for _, device in explorer.beside.options] == [None]
+    assert explorer.beside.layout.display == "none"
+
+
+def test_what_is_shown_is_not_compared_with_itself(swept):
+    record(("CPU of the course", ALEXNET))
+    explorer = widgets.speedup_explorer()
+    assert explorer.beside.layout.display == "none"  # it is what is shown
+    measure(explorer)
+    assert [device for _, device in explorer.beside.options] == [None, "CPU of the course"]
+    assert explorer.beside.layout.display == "flex"
 
 
 def test_formats_that_are_not_chosen_are_not_shown(swept):
@@ -583,7 +593,7 @@ def test_times_of_a_busy_machine_are_doubted(swept, monkeypatch):
 def test_controls_that_offer_no_choice_are_hidden():
     shown = widgets.speedup_explorer().children[0].children
     assert shown[0].options[0][0] == str(next(iter(LAYERS.values())))
-    assert all(len(control.options) > 1 for control in shown)
+    assert all(len(c.options) > 1 for c in shown if c.layout.display != "none")
 
 
 def test_the_table_that_is_saved_holds_every_figure_and_where_it_is_from(swept):
