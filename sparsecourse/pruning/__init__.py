@@ -3,6 +3,10 @@
 - `masks`: which weights are kept, held at zero while the network is trained
 - `retraining`: prune and retrain, in rounds or little by little
 - `penalty`: a price on the size of the weights while they are trained
+- `graph`: the layers of a network and the channels that they share (`labels`, `following`: how)
+- `criteria`: scores of filters
+- `selection`: plans, which filters stay within a budget
+- `surgery`: the smaller network of a plan
 - `ssl`: prices on groups of weights, paid by proximal steps while a network is trained
 - `dead_groups`: which groups died, as masks and as counts
 - `shapes`: convolutions without the inputs that no filter reads

@@ -1,0 +1,210 @@
+"""Surgery: from a network and a plan to a smaller network with smaller tensors."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+
+from sparsecourse.pruning.following import Reshaping, Tracer, operations
+from sparsecourse.pruning.graph import Graph, Layer
+from sparsecourse.pruning.selection import Plan
+
+WEIGHTS, PLAN = "weights.pt", "plan.json"  # names of files
+
+
+def compact(graph: Graph, plan: Plan) -> nn.Module:
+    """Build the network that a plan leaves: the same modules, with smaller tensors.
+
+    It computes what the large network would with the channels of the removed filters set to zero
+    where convolutions and linear layers read them, that is, after normalisation and activation.
+    It is a copy of the same class, with the same names in its state_dict, and is trained like any
+    other. A module whose forward has numbers of channels written into it (a view, a split, a
+    padding with channels) gets the forward that torch.fx writes for it, with the new numbers.
+
+    Parameters
+    ----------
+    graph : Graph
+        The weights are those that its model has now.
+    plan : Plan
+
+    Returns
+    -------
+    small : nn.Module
+
+    Raises
+    ------
+    ValueError
+        If the plan is for another network, removes a part of channels that go together, or
+        removes what must stay.
+    """
+    kept = ~graph.removed(plan)
+    small = copy.deepcopy(graph.model)
+    for name, layer in graph.layers.items():
+        _shrink_layer(small.get_submodule(name), layer, kept)
+    for name, groups in graph.norms.items():
+        _shrink_norm(small.get_submodule(name), kept[groups])
+    changed: dict[str, dict[int, Reshaping]] = {}
+    for reshaping in graph.reshapings:
+        if not all(kept[groups].all() for groups in (reshaping.before, *reshaping.after)):
+            if reshaping.owner_uses > 1:
+                raise ValueError(
+                    f"{reshaping.owner} is used more than once, and has numbers of channels in its "
+                    "forward: give each place a module of its own"
+                )
+            changed.setdefault(reshaping.owner, {})[reshaping.position] = reshaping
+    for owner, at in changed.items():
+        _rewrite_forward(small.get_submodule(owner), at, kept)
+    return small
+
+
+def save(folder: str | Path, small: nn.Module, plan: Plan) -> None:
+    """Write a smaller network: its state_dict, and the plan that says which filters these are.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it is not there.
+    small : nn.Module
+        What `compact` returned, trained or not.
+    plan : Plan
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(small.state_dict(), folder / WEIGHTS)
+    (folder / PLAN).write_text(plan.to_json(), encoding="utf-8")
+
+
+def load(folder: str | Path, graph: Graph) -> nn.Module:
+    """Read what `save` wrote. Nothing in the files is executed.
+
+    Parameters
+    ----------
+    folder : str or Path
+    graph : Graph
+        Of the large network, with any weights.
+
+    Returns
+    -------
+    small : nn.Module
+
+    Raises
+    ------
+    ValueError
+        If the plan does not fit the network.
+    """
+    plan = Plan.from_json((Path(folder) / PLAN).read_text(encoding="utf-8"))
+    small = compact(graph, plan)
+    small.load_state_dict(torch.load(Path(folder) / WEIGHTS, "cpu", weights_only=True))
+    return small
+
+
+def _shrink_layer(module: nn.Module, layer: Layer, kept: Tensor) -> None:
+    filters, inputs = kept[layer.groups], kept[layer.inputs]
+    n_filters, n_inputs = int(filters.sum()), int(inputs.sum())
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = n_filters, n_inputs
+        sides = (filters, inputs)
+    else:
+        groups = module.groups
+        module.out_channels, module.in_channels = n_filters, n_inputs
+        if groups == len(inputs):  # depthwise
+            module.groups = n_inputs
+            sides = (filters, torch.ones(1, dtype=torch.bool))
+        else:
+            sides = (filters, inputs[: len(inputs) // groups])  # the same in all groups
+        if isinstance(module, _ConvTransposeNd):
+            sides = (inputs, filters[: len(filters) // groups])
+    weight = module.weight
+    for dim, side in enumerate(sides):
+        weight = _part(weight, side, dim)
+    module.weight = weight
+    if module.bias is not None:
+        module.bias = _part(module.bias, filters, 0)
+
+
+def _shrink_norm(module: nn.Module, kept: Tensor) -> None:
+    module.num_features = int(kept.sum())
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        if getattr(module, name) is not None:
+            setattr(module, name, _part(getattr(module, name), kept, 0))
+
+
+def _part(tensor: Tensor, kept: Tensor, dim: int) -> Tensor:
+    """The slices kept, as a parameter if it was one."""
+    index = kept.nonzero().flatten().to(tensor.device)
+    part = tensor.detach().index_select(dim, index)
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(part, requires_grad=tensor.requires_grad)
+    return part
+
+
+def _rewrite_forward(owner: nn.Module, changed: dict[int, Reshaping], kept: Tensor) -> None:
+    """Give a module the forward that torch.fx writes, with other numbers of channels in it."""
+    tracer = Tracer()
+    graph = tracer.trace_or_refuse(owner)
+    nodes = operations(tracer, graph, "")
+    for position, reshaping in changed.items():
+        CORRECTIONS[reshaping.kind](nodes[position], reshaping, kept)
+    # A class of its own, as torch's parametrizations have: the module stays what it was otherwise.
+    forward = type(fx.GraphModule(owner, graph)).forward
+    own = type(owner)
+    owner.__class__ = type(own.__name__, (own,), {"forward": forward, "__module__": own.__module__})
+
+
+def _correct_view(node: fx.Node, reshaping: Reshaping, kept: Tensor) -> None:
+    sizes = reshaping.arguments
+    given = list(node.args[1:]) if len(sizes) == len(node.args) - 1 else list(node.args[1])
+    if sizes[reshaping.dim_after] != -1:
+        given[reshaping.dim_after] = int(kept[reshaping.after[0]].sum())
+    node.args = (node.args[0], tuple(given))
+
+
+def _correct_split(node: fx.Node, reshaping: Reshaping, kept: Tensor) -> None:
+    dim = reshaping.arguments[0]
+    if dim == reshaping.dim_before:
+        node.target = "split" if node.op == "call_method" else torch.split
+        node.args = (node.args[0], [int(kept[groups].sum()) for groups in reshaping.after], dim)
+        node.kwargs = {}
+
+
+def _correct_pad(node: fx.Node, reshaping: Reshaping, kept: Tensor) -> None:
+    at = 2 * (reshaping.n_dims - 1 - reshaping.dim_after)  # the last dimension comes first
+    pads = reshaping.arguments
+    if at < len(pads):
+        ends = kept[reshaping.after[0]]
+        before, after = pads[at : at + 2]
+        given = list(node.kwargs.get("pad", node.args[1] if len(node.args) > 1 else ()))
+        given[at : at + 2] = [int(ends[:before].sum()), int(ends[len(ends) - after :].sum())]
+        if "pad" in node.kwargs:
+            node.update_kwarg("pad", given)
+        else:
+            node.update_arg(1, given)
+
+
+def _correct_slice(node: fx.Node, reshaping: Reshaping, kept: Tensor) -> None:
+    index: list[Any] = list(reshaping.arguments)
+    dim = reshaping.dim_before
+    if dim is not None and dim < len(index):
+        stays = kept[reshaping.before]
+        rank = stays.cumsum(0) - 1  # in the smaller tensor
+        taken = torch.arange(len(stays))[index[dim]]
+        if isinstance(index[dim], int):
+            index[dim] = int(rank[taken])
+        else:
+            places = rank[taken[stays[taken]]].tolist()
+            in_a_row = places == list(range(places[0], places[-1] + 1))
+            index[dim] = slice(places[0], places[-1] + 1) if in_a_row else places
+        node.args = (node.args[0], tuple(index))
+
+
+CORRECTIONS = {
+    "view": _correct_view,
+    "split": _correct_split,
+    "pad": _correct_pad,
+    "slice": _correct_slice,
+}
