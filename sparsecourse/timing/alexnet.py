@@ -19,7 +19,7 @@ import torch
 from sparsecourse import papers
 from sparsecourse.timing.curves import FOLDER, load
 from sparsecourse.timing.measuring import require_device
-from sparsecourse.timing.patterns import random_mask, row_and_column_mask
+from sparsecourse.timing.patterns import row_and_column_mask, scattered_mask
 from sparsecourse.timing.sparse import LAYERS, SECONDS, Layer, Timed, time_product
 
 TABLE = "ssl_alexnet_imagenet"
@@ -141,7 +141,7 @@ def measure_again(
         mask = (
             row_and_column_mask(W, pruned.row_sparsity, pruned.column_sparsity)
             if pruned.is_structured
-            else random_mask(W, pruned.sparsity)
+            else scattered_mask(W, pruned.sparsity)
         )
         W = (W * mask).to(device)
         yield (

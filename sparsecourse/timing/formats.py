@@ -373,12 +373,14 @@ def gathered_gemm(W: Tensor, X: Tensor) -> Held:
 
 
 FORMATS: dict[str, Format] = {
-    "masked dense": Format(masked_dense, "random", "multiply by the mask, then the dense product"),
-    "torch CSR": Format(torch_csr, "random", "a column number for each entry (MKL, cuSPARSE)"),
-    "scipy CSR": Format(scipy_csr, "random", "the same, on one thread"),
-    "course CSR": Format(course_csr, "random", "the same, as a weighted sum of rows of X"),
-    "relative index": Format(relative_index, "random", "a byte for each distance, then dense"),
-    "bitmask": Format(bitmask, "random", "a bit for each weight, then dense"),
+    "masked dense": Format(
+        masked_dense, "scattered", "multiply by the mask, then the dense product"
+    ),
+    "torch CSR": Format(torch_csr, "scattered", "a column number for each entry (MKL, cuSPARSE)"),
+    "scipy CSR": Format(scipy_csr, "scattered", "the same, on one thread"),
+    "course CSR": Format(course_csr, "scattered", "the same, as a weighted sum of rows of X"),
+    "relative index": Format(relative_index, "scattered", "a byte for each distance, then dense"),
+    "bitmask": Format(bitmask, "scattered", "a bit for each weight, then dense"),
     "BSR 4x4": Format(partial(torch_bsr, size=4), "4x4 blocks", "a column number for 16 weights"),
     "BSR 16x16": Format(
         partial(torch_bsr, size=16), "16x16 blocks", "a column number for 256 weights"

@@ -19,7 +19,7 @@ from sparsecourse.functional.pruning import magnitude_mask
 from sparsecourse.reference.validation import fraction
 
 
-def random_mask(W: Tensor, sparsity: float) -> Tensor:
+def scattered_mask(W: Tensor, sparsity: float) -> Tensor:
     """Zeros anywhere: what the pruning of single weights leaves.
 
     Parameters
@@ -212,7 +212,7 @@ def nothing_pruned(W: Tensor, sparsity: float) -> Tensor:
 
 
 PATTERNS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "random": random_mask,
+    "scattered": scattered_mask,
     "4x4 blocks": partial(block_mask, size=4),
     "16x16 blocks": partial(block_mask, size=16),
     "regular blocks": regular_block_mask,

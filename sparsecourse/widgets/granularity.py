@@ -120,7 +120,7 @@ def own_format(W: Tensor, pattern: str, sparsity: float) -> dict[str, int]:
     Returns
     -------
     bytes : dict of str to int
-        By the name of the format; empty for "random" and "none", which have none of their own.
+        By the name of the format; empty for "scattered" and "none", which have none of their own.
 
     References
     ----------
@@ -215,7 +215,7 @@ def draw_granularity(figure: Figure, state: Granularity) -> str:
     _bars(mean, {names[name]: size for name, size in state.kept_sizes.items()}, colours)
     for i, (name, size) in enumerate(state.kept_sizes.items()):
         _number(mean, 1.32, i, f"{size:.2f}", name == state.pattern)
-    mean.set(xlim=(0, 1), xticks=[], xlabel="1: the largest, as many")
+    mean.set(xlim=(0, 1), xticks=[], xlabel="1: without a pattern")
     mean.set_title("Mean size of what stays", x=1.32, ha="right")
 
     kilobytes = {name: size / 1e3 for name, size in state.stored_bytes.items()}

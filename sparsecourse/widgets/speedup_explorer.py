@@ -241,9 +241,7 @@ class SpeedupExplorer(Explorer):
         self._sides = widgets.HBox([*self.own.values()])
         self.children = [
             widgets.HBox(
-                [self.layer]
-                + [self.device] * (len(self.device.options) > 1)
-                + [self.beside],
+                [self.layer] + [self.device] * (len(self.device.options) > 1) + [self.beside],
                 layout={"flex_flow": "row wrap"},
             ),
             self._sides,

@@ -102,7 +102,7 @@ def test_each_layer_has_its_shape_and_its_formats():
     for layer in alexnet.published():
         assert layer.layer in LAYERS.values()
         assert layer.layer.name.startswith(f"AlexNet {layer.convolution}")
-        own = "rows and columns" if layer.is_structured else "random"
+        own = "rows and columns" if layer.is_structured else "scattered"
         assert len(layer.formats) == 2
         assert all(FORMATS[name].pattern == own for name in layer.formats)
 

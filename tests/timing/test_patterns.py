@@ -45,7 +45,7 @@ def largest(norms, kept):
 @settings(deadline=None)
 @given(matrices(), SPARSITIES)
 def test_random_zeros_are_the_smallest_weights_and_as_many_as_asked_for(W, sparsity):
-    mask = patterns.random_mask(W, sparsity)
+    mask = patterns.scattered_mask(W, sparsity)
     assert int(mask.sum()) == round((1 - sparsity) * W.numel())
     assert largest(W.abs().numpy(), mask.numpy())
 

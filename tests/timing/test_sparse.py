@@ -69,7 +69,9 @@ def operands(rows=20, columns=30, places=5):
 
 def made_of(fn, **options):
     """Formats whose only one computes ``fn(W, X)``."""
-    return {"made up": Format(lambda W, X: Held(lambda: fn(W, X), (W,)), "random", "", **options)}
+    return {
+        "made up": Format(lambda W, X: Held(lambda: fn(W, X), (W,)), "scattered", "", **options)
+    }
 
 
 def took(seconds, threads=1):
@@ -167,7 +169,7 @@ def test_what_is_checked_is_the_full_product(stopwatch):
     for full, is_right in ((lambda Y: pad_rows(Y, 20), True), (lambda Y: pad_rows(Y, 19), False)):
         W, X = operands()
         W[4:] = 0
-        formats = {"part": Format(lambda W, X, full=full: hold(W, X, full), "random", "")}
+        formats = {"part": Format(lambda W, X, full=full: hold(W, X, full), "scattered", "")}
         if is_right:
             time_product("part", W, X, formats=formats)
         else:
@@ -194,7 +196,7 @@ def test_a_sum_that_cancels_is_no_unequal_product(stopwatch, name):
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_dense_and_sparse_are_measured_alike_one_after_the_other(stopwatch, threads):
     W, X = operands()
-    W = W * PATTERNS["random"](W, 0.9)
+    W = W * PATTERNS["scattered"](W, 0.9)
     timed = time_product("course CSR", W, X, threads=threads, at_most=0.25)
     one, other = stopwatch.calls
     for call in (one, other):
@@ -211,7 +213,7 @@ def test_all_is_prepared_before_the_first_is_measured(stopwatch):
         assert stopwatch.calls == []
         return Held(lambda: W @ X, (W,))
 
-    time_product("made up", *operands(), formats={"made up": Format(hold, "random", "")})
+    time_product("made up", *operands(), formats={"made up": Format(hold, "scattered", "")})
     assert len(stopwatch.calls) == 2
 
 
@@ -234,7 +236,7 @@ def test_neither_preparing_nor_completing_is_timed(monkeypatch):
     monkeypatch.setattr(measuring, "perf_counter", lambda: now[0])
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
     monkeypatch.setattr(sparse, "dense", takes(3e-3))
-    formats = {"made up": Format(takes(1e-3), "random", "")}
+    formats = {"made up": Format(takes(1e-3), "scattered", "")}
     timed = time_product("made up", *operands(), formats=formats)
     assert timed.dense.times == pytest.approx([3e-3] * len(timed.dense.times))
     assert timed.sparse.times == pytest.approx([1e-3] * len(timed.sparse.times))
@@ -278,7 +280,7 @@ def test_zeros_and_bytes_are_counted(stopwatch):
 
 def test_real_products_are_measured():
     W, X = operands()
-    timed = time_product("torch CSR", W * PATTERNS["random"](W, 0.9), X, threads=1, at_most=0.01)
+    timed = time_product("torch CSR", W * PATTERNS["scattered"](W, 0.9), X, threads=1, at_most=0.01)
     for measured in (timed.dense, timed.sparse):
         assert 0 < measured.median < math.inf
         assert measured.threads == 1

@@ -103,8 +103,8 @@ def test_sizes_of_what_stays_are_relative_to_the_largest_as_many(W, sparsity):
 
 
 def test_coarser_patterns_lose_more_and_need_less_index():
-    state = look_at("random", 0.9)
-    order = ["random", "4x4 blocks", "16x16 blocks"]
+    state = look_at("scattered", 0.9)
+    order = ["scattered", "4x4 blocks", "16x16 blocks"]
     kept = [state.kept_sizes[pattern] for pattern in order]
     assert kept == sorted(kept, reverse=True)
     assert kept[0] == pytest.approx(1)
@@ -116,7 +116,7 @@ def test_coarser_patterns_lose_more_and_need_less_index():
 
 def test_the_mask_is_the_pattern_at_the_sparsity_nearest_to_that_asked_for(W):
     largest = np.sort(np.abs(W), axis=None)[-819]
-    np.testing.assert_array_equal(look_at("random", 0.9).mask, np.abs(W) >= largest)
+    np.testing.assert_array_equal(look_at("scattered", 0.9).mask, np.abs(W) >= largest)
     for pattern, kept in {"4x4 blocks": 51 * 16, "16x16 blocks": 3 * 256, "2:4": 4096}.items():
         assert look_at(pattern, 0.9).kept == kept
     assert look_at("rows and columns", 0.9).kept == round(64 * 0.1**0.5) * round(128 * 0.1**0.5)
@@ -132,7 +132,7 @@ def test_formats_by_hand():
     assert own_format(W, "regular blocks", 1) == {"offsets": 4 * 4 + 2}
     assert own_format(torch.zeros(3, 5), "regular blocks", 0.75) == {"offsets": 6 * 4 + 2}
     assert own_format(torch.zeros(3, 5), "2:4", 0.5) == {"2:4": 12 * 4 + 3}
-    assert own_format(W, "random", 0.5) == {}
+    assert own_format(W, "scattered", 0.5) == {}
 
 
 def test_the_weights_are_trained_and_the_same_each_time(W):
@@ -214,7 +214,7 @@ def test_the_sentence_says_that_2_of_4_has_one_sparsity_and_ties_with_a_bitmask(
     assert "Smallest: bitmask and 2:4, 17,408 bytes, 1.9 times" in before
     explorer.controls["sparsity"].value = 0.9
     assert explorer.alt == before
-    explorer.controls["pattern"].value = "random"
+    explorer.controls["pattern"].value = "scattered"
     assert "slider" not in explorer.alt
 
 
@@ -228,10 +228,10 @@ def test_the_sentence_says_when_nothing_is_saved(explorer):
 @pytest.mark.parametrize(
     ("pattern", "sparsity", "message"),
     [
-        ("none", 0.5, "pattern must be one of .*'random'.* got 'none'"),
-        ("random", -0.1, "sparsity must be between 0 and 0.98, got -0.1"),
+        ("none", 0.5, "pattern must be one of .*'scattered'.* got 'none'"),
+        ("scattered", -0.1, "sparsity must be between 0 and 0.98, got -0.1"),
         ("16x16 blocks", 0.99, "sparsity must be between 0 and 0.98, got 0.99"),
-        ("random", float("nan"), "sparsity must be between 0 and 0.98, got nan"),
+        ("scattered", float("nan"), "sparsity must be between 0 and 0.98, got nan"),
     ],
 )
 def test_what_is_no_pattern_or_sparsity_is_refused(pattern, sparsity, message):
