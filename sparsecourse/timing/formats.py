@@ -377,8 +377,8 @@ FORMATS: dict[str, Format] = {
         masked_dense, "scattered", "multiply by the mask, then the dense product"
     ),
     "torch CSR": Format(torch_csr, "scattered", "a column number for each entry (MKL, cuSPARSE)"),
-    "scipy CSR": Format(scipy_csr, "scattered", "the same, on one thread"),
-    "course CSR": Format(course_csr, "scattered", "the same, as a weighted sum of rows of X"),
+    "scipy CSR": Format(scipy_csr, "scattered", "CSR of SciPy, on one thread"),
+    "course CSR": Format(course_csr, "scattered", "CSR as a weighted sum of rows of X"),
     "relative index": Format(relative_index, "scattered", "a byte for each distance, then dense"),
     "bitmask": Format(bitmask, "scattered", "a bit for each weight, then dense"),
     "BSR 4x4": Format(partial(torch_bsr, size=4), "4x4 blocks", "a column number for 16 weights"),
@@ -390,7 +390,7 @@ FORMATS: dict[str, Format] = {
     "int8": Format(int8, "none", "nothing is zero, but eight bits for 32", INT8_ERROR),
     "smaller GEMM": Format(smaller_gemm, "rows and columns", "the dense product of what is left"),
     "gathered GEMM": Format(
-        gathered_gemm, "rows and columns", "the same, with rows of X gathered at each call"
+        gathered_gemm, "rows and columns", "the smaller GEMM, rows of X picked at each call"
     ),
 }
 

@@ -5,11 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from sparsecourse import costs, nets, widgets
 from sparsecourse.data import load
-from sparsecourse.widgets.rank_explorer import inputs_as_rows, projection_errors
+from sparsecourse.widgets.rank_explorer import (
+    COLOURS,
+    draw_low_rank,
+    inputs_as_rows,
+    projection_errors,
+)
 from tests.widgets.trained import convolution_on_digits, lenet_on_digits
 
 
@@ -69,6 +75,35 @@ def test_state_is_what_two_decompositions_by_hand_give(explorer, n_images, rank)
         assert f"{method} {100 * expected[0]:.1f} %" in explorer.alt.partition("outputs")[0]
     fitted = 100 * by_method["regression"][1]
     assert f"image{'s' * (n_images > 1)} and is {fitted:.1f} % off there." in explorer.alt
+
+
+def draw(explorer):
+    figure = Figure()
+    draw_low_rank(figure, explorer.state)
+    return figure.axes
+
+
+def test_titles_say_which_error_is_whose(explorer):
+    explorer.controls["n_images"].value = 20
+    explorer.controls["rank"].value = 17
+    expected = by_hand(20, 17)
+    for axes, what, kind in zip(draw(explorer), ("weights", "outputs"), (0, 2), strict=True):
+        found = [100 * expected[method][kind] for method in ("approximation", "regression")]
+        numbers = "approximation {:.1f} %, regression {:.1f} %".format(*found)
+        assert axes.get_title() == f"Error of the {what}\n{numbers}"
+
+
+def test_no_curve_hides_the_markers_of_this_rank(explorer):
+    explorer.controls["rank"].value = 10
+    for axes, what in zip(draw(explorer), ("weights", "validation"), strict=True):
+        marked = {line.get_color(): line for line in axes.lines if line.get_marker() == "o"}
+        assert set(marked) == set(COLOURS.values())
+        curves = [line for line in axes.lines if line.get_marker() != "o"]
+        for method, colour in COLOURS.items():
+            (x,), (y,) = marked[colour].get_data()
+            error = getattr(explorer.state.errors[method], what)[9]
+            assert (x, y) == (10, pytest.approx(100 * error))
+            assert marked[colour].get_zorder() > max(curve.get_zorder() for curve in curves)
 
 
 def test_errors_fall_with_the_rank_to_nothing_and_each_method_wins_at_what_it_minimises(explorer):
