@@ -157,11 +157,12 @@ def draw_curves(axes: Axes, state: LowRank, curves: Mapping[tuple[str, str], Flo
     """Errors against the rank, one curve a method and line style; this rank marked."""
     most = min(state.filters, state.inputs)
     for (method, line), errors in curves.items():
-        label = f"{method}, fitted images" if line == "--" else method
+        here = 100 * errors[state.rank - 1]
+        label = f"{method}{', fitted images' * (line == '--')}: {here:.1f} %"
         colour = FITTED if line == "--" else COLOURS[method]
         axes.plot(range(1, most + 1), 100 * errors, line, color=colour, label=label)
         if line == "-":  # dashed lies on solid, and its marker would hide the other
-            axes.plot(state.rank, 100 * errors[state.rank - 1], "o", color=colour, zorder=3)
+            axes.plot(state.rank, here, "o", color=colour, zorder=3)
     axes.axvline(state.rank, color="black", lw=1, ls=":", zorder=1)
     if state.break_even < most:
         axes.axvspan(state.break_even, most, color="#E2E2E2", lw=0, label="costs more than dense")
@@ -172,7 +173,7 @@ def draw_curves(axes: Axes, state: LowRank, curves: Mapping[tuple[str, str], Flo
 def draw_low_rank(figure: Figure, state: LowRank) -> str:
     """Left the error of the weights, right that of the outputs."""
     left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.15, top=0.85, wspace=0.2)
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.15, top=0.91, wspace=0.2)
     one, other = state.errors["approximation"], state.errors["regression"]
     draw_curves(
         left, state, {("approximation", "-"): one.weights, ("regression", "-"): other.weights}
@@ -190,11 +191,8 @@ def draw_low_rank(figure: Figure, state: LowRank) -> str:
         [f"{100 * curve[state.rank - 1]:.1f} %" for curve in curves]
         for curves in ((one.weights, other.weights), (one.validation, other.validation))
     )
-    for axes, of, (first, second) in ((left, "weights", weights), (right, "outputs", outputs)):
-        axes.set_title(
-            f"Error of the {of}\napproximation {first}, regression {second}", fontsize=11
-        )
-    left.set_ylabel("relative error, %")
+    left.set(ylabel="relative error, %", title="Error of the weights")
+    right.set_title("Error of the outputs")
     share = state.multiply_adds / state.dense_multiply_adds
     cost = f"{1 / share:.2f} times fewer" if share < 1 else f"{share:.2f} times as many"
     return (

@@ -83,14 +83,25 @@ def draw(explorer):
     return figure.axes
 
 
-def test_titles_say_which_error_is_whose(explorer):
+def said(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_titles_and_legends_say_which_error_is_whose(explorer):
     explorer.controls["n_images"].value = 20
     explorer.controls["rank"].value = 17
-    expected = by_hand(20, 17)
-    for axes, what, kind in zip(draw(explorer), ("weights", "outputs"), (0, 2), strict=True):
-        found = [100 * expected[method][kind] for method in ("approximation", "regression")]
-        numbers = "approximation {:.1f} %, regression {:.1f} %".format(*found)
-        assert axes.get_title() == f"Error of the {what}\n{numbers}"
+    approximation, regression = by_hand(20, 17).values()  # weights, fitted, validation
+    left, right = draw(explorer)
+    expected = {"approximation": approximation[0], "regression": regression[0]}
+    assert left.get_title() == "Error of the weights"
+    assert said(left)[:2] == [f"{name}: {100 * error:.1f} %" for name, error in expected.items()]
+    expected = {
+        "approximation": approximation[2],
+        "regression": regression[2],
+        "regression, fitted images": regression[1],
+    }
+    assert right.get_title() == "Error of the outputs"
+    assert said(right)[:3] == [f"{name}: {100 * error:.1f} %" for name, error in expected.items()]
 
 
 def test_no_curve_hides_the_markers_of_this_rank(explorer):
