@@ -24,6 +24,7 @@ OTHERS += [
     "pruning.labels",
     "pruning.masks",
     "pruning.penalty",
+    "pruning.reconstruction",
     "pruning.retraining",
     "pruning.selection",
     "pruning.surgery",

@@ -7,6 +7,7 @@
 - `criteria`: scores of filters
 - `selection`: plans, which filters stay within a budget
 - `surgery`: the smaller network of a plan
+- `reconstruction`: channels chosen layer by layer, and weights fitted again by least squares
 - `ssl`: prices on groups of weights, paid by proximal steps while a network is trained
 - `dead_groups`: which groups died, as masks and as counts
 - `shapes`: convolutions without the inputs that no filter reads
