@@ -2,6 +2,7 @@
 
 from sparsecourse.widgets.coordinate_steps import coordinate_steps
 from sparsecourse.widgets.energy_budget import energy_budget, spend_energy
+from sparsecourse.widgets.filter_explorer import filter_explorer
 from sparsecourse.widgets.first_pruning import (
     first_pruning,
     prune_weights,
@@ -22,6 +23,7 @@ from sparsecourse.widgets.weight_threshold import weight_threshold
 __all__ = [
     "coordinate_steps",
     "energy_budget",
+    "filter_explorer",
     "first_pruning",
     "granularity",
     "group_paths",

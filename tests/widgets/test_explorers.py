@@ -26,6 +26,7 @@ from sparsecourse.widgets.lasso_path import SHARES, standardised
 from sparsecourse.widgets.norm_ball import EXPONENTS, GRAM, ball_edge, best_on_ball
 from sparsecourse.widgets.polynomial_fit import fit_polynomials, sample_sine
 from sparsecourse.widgets.thresholds import PENALTIES, shrink
+from tests.widgets.test_filter_explorer import filters_on_digits
 from tests.widgets.trained import convolution_on_digits, lenet_on_digits
 
 EXPLORERS = {
@@ -34,7 +35,11 @@ EXPLORERS = {
     if inspect.signature(getattr(widgets, name)).return_annotation == "Explorer"
 }
 # Of those that take some: what is called to get their arguments.
-ARGUMENTS = {"rank_explorer": convolution_on_digits, "weight_threshold": lenet_on_digits}
+ARGUMENTS = {
+    "filter_explorer": filters_on_digits,
+    "rank_explorer": convolution_on_digits,
+    "weight_threshold": lenet_on_digits,
+}
 
 
 def make(name):
