@@ -60,6 +60,15 @@ def curve_of(*points, layer=ALEXNET):
 
 
 @pytest.fixture(autouse=True)
+def no_loop_of_others():
+    """A browser test before these, in the same process, leaves a loop that never runs again."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
+
+
+@pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SPARSECOURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(curves, "FOLDER", tmp_path / "recorded")
