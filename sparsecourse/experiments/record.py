@@ -73,8 +73,8 @@ class Record:
         versions = sorted({seed["versions"]["torch"] for seed in self.seeds.values()})
         when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
         return (
-            f"{len(self.seeds)} seeds, {when}, {' and '.join(devices)}, "
-            f"torch {' and '.join(versions)}"
+            f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}, {when}, "
+            f"{' and '.join(devices)}, torch {' and '.join(versions)}"
         )
 
 
