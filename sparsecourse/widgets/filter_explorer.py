@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import ipywidgets as widgets
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import nn
+from torch import Tensor, nn
 
-from sparsecourse import costs
+from sparsecourse import costs, timing
 from sparsecourse.costs import Costs
 from sparsecourse.pruning import criteria
 from sparsecourse.pruning.graph import Graph, trace
@@ -25,6 +27,8 @@ from sparsecourse.widgets.explorer import Explorer
 IMAGES_AT_MOST = 1000  # a redraw must not take longer than a student waits
 LAYERS_AT_MOST = 3  # a control for each
 COSTS = {"multiply_adds": "multiply-adds", "parameters": "parameters"}
+BATCHES = (1, 64)
+SECONDS = 0.4  # for each network and batch: measured while the student waits
 THOUSAND = 1000
 LEFT, GONE = "#0072B2", "#C9C9C9"
 
@@ -33,6 +37,7 @@ LEFT, GONE = "#0072B2", "#C9C9C9"
 class FewerFilters:
     """A network with fewer filters, not retrained, beside the one before."""
 
+    model: nn.Module
     kept: Mapping[str, int]
     filters: Mapping[str, int]
     before: Costs
@@ -104,8 +109,64 @@ def draw_filters(figure: Figure, state: FewerFilters) -> str:
     )
 
 
+class FilterExplorer(Explorer):
+    """An explorer with a button that measures the network shown.
+
+    Parameters
+    ----------
+    compute : callable
+    controls : dict of str to ipywidgets value widget
+        As of `Explorer`.
+    dense : nn.Module
+        The network with all filters.
+    X : Tensor, shape (n, ...)
+        Samples to measure with.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[..., FewerFilters],
+        controls: dict[str, widgets.ValueWidget],
+        dense: nn.Module,
+        X: Tensor,
+    ) -> None:
+        self.dense, self.X = dense, X
+        self.measure = widgets.Button(description="Measure the time", button_style="primary")
+        self.measured = widgets.HTML()
+        super().__init__(compute, draw_filters, controls, size=(7.6, 3.2))
+        self.measure.on_click(self._measure)
+        self.children = (*self.children, self.measure, self.measured)
+
+    def redraw(self, change: object = None) -> None:
+        """Draw anew; a time measured was that of another network."""
+        self.measured.value = ""
+        super().redraw(change)
+
+    def _measure(self, _button: object) -> None:
+        self.measure.disabled = True
+        try:
+            self.measured.value = f"<p role='status'>{self._times()}</p>"
+        finally:
+            self.measure.disabled = False
+
+    @torch.inference_mode()
+    def _times(self) -> str:
+        parts = []
+        for batch in BATCHES:
+            X = self.X[:batch]
+            calls = [partial(model, X) for model in (self.dense, self.state.model)]
+            before, after = timing.measure_in_turn(calls, threads=1, at_most=SECONDS)
+            s = "s" * (len(X) > 1)
+            parts.append(f"{len(X)} image{s} at a time: {after.speedup_over(before)} as fast")
+        theory = 1 / self.state.share("multiply_adds")
+        return (
+            f"Measured on one thread (quartiles). {'; '.join(parts)}. By the multiply-adds it "
+            f"would be {theory:.2f}x. Other work on this machine disturbs the times."
+        )
+
+
 def filter_explorer(model: nn.Module, layers: Sequence[str], validation: Samples) -> Explorer:
-    """Explorer: filters that layers keep, against costs and error of the whole network.
+    """Explorer: filters that layers keep, against costs, error and time of the whole network.
 
     Parameters
     ----------
@@ -128,7 +189,7 @@ def filter_explorer(model: nn.Module, layers: Sequence[str], validation: Samples
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model must be a network (nn.Module), got {type(model).__name__}")
-    network = copy.deepcopy(model)
+    network = copy.deepcopy(model).eval()
     X, y = (part[:IMAGES_AT_MOST] for part in samples("validation", validation, network))
     graph = trace(network, X[:1])
     free = _filters(graph, layers)
@@ -138,6 +199,7 @@ def filter_explorer(model: nn.Module, layers: Sequence[str], validation: Samples
     def compute(**kept: int) -> FewerFilters:
         small = keep_filters(graph, kept)
         return FewerFilters(
+            model=small,
             kept=kept,
             filters=free,
             before=before,
@@ -153,7 +215,7 @@ def filter_explorer(model: nn.Module, layers: Sequence[str], validation: Samples
         )
         for name, n in free.items()
     }
-    return Explorer(compute, draw_filters, controls, size=(7.6, 3.2))
+    return FilterExplorer(compute, controls, network, X)
 
 
 def _filters(graph: Graph, layers: Sequence[str]) -> dict[str, int]:

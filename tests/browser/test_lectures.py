@@ -46,6 +46,9 @@ def test_lecture_works_for_a_student(name, lab, page, tmp_path):
         assert median < 2000, "slower than a student waits; expected is well below 200 ms"
         for control in explorer.locator(DRAGGABLE).all():
             drag(explorer, control)
+        for button in explorer.get_by_role("button", name="Measure the time").all():
+            button.click()
+            expect(explorer.get_by_text("Measured on one thread")).to_be_visible(timeout=30_000)
         page.screenshot(path=screenshots / f"{name[:2]}_explorer_{i}.png")
     assert (page.locator(DRAGGABLE).count() > 0) == (name in DRAGGED_IN)
 

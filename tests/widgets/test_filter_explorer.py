@@ -8,8 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from sparsecourse import widgets
+from sparsecourse import timing, widgets
 from sparsecourse.nets import NETS
+from sparsecourse.timing import Measurement
 from sparsecourse.widgets.filter_explorer import IMAGES_AT_MOST, draw_filters
 from tests.widgets.trained import convolution_on_digits
 
@@ -156,3 +157,40 @@ def test_one_layer_by_its_name():
 def test_a_model_that_is_none_is_refused():
     with pytest.raises(ValueError, match="model must be a network"):
         widgets.filter_explorer("lenet5", LAYERS, FEW)
+
+
+def test_button_measures_the_network_shown_at_both_batches(explorer, monkeypatch):
+    measured = []
+
+    def measure_in_turn(calls, **settings):
+        measured.append([call().shape for call in calls])
+        times = [Measurement((seconds,), 1, 1, "CPU", True) for seconds in (3.0, 2.0)]
+        assert settings["threads"] == 1
+        return times
+
+    monkeypatch.setattr(timing, "measure_in_turn", measure_in_turn)
+    set_to(explorer, {"conv1": 20, "conv2": 25, "fc1": 500})
+    explorer.measure.click()
+    assert measured == [[(1, 10)] * 2, [(64, 10)] * 2]
+    assert "1 image at a time: 1.50x" in explorer.measured.value
+    assert "64 images at a time: 1.50x" in explorer.measured.value
+    share = (288_000 + 800_000 + 200_000 + 5_000) / 2_293_000
+    assert f"would be {1 / share:.2f}x" in explorer.measured.value
+    assert not explorer.measure.disabled
+
+
+def test_measured_time_goes_when_the_network_changes(explorer):
+    explorer.measure.click()
+    assert "Measured on one thread" in explorer.measured.value
+    explorer.controls["conv2"].value = 20
+    assert explorer.measured.value == ""
+
+
+def test_network_with_dropout_and_normalisation_is_measured_as_it_is_used():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.Linear(144, 2)
+    )
+    X = torch.rand(8, 1, 8, 8)
+    explorer = widgets.filter_explorer(model.train(), ["0"], (X, torch.zeros(8, dtype=torch.int64)))
+    assert not explorer.dense.training
+    assert not any(module.training for module in explorer.state.model.modules())
