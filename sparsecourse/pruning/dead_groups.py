@@ -14,6 +14,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from sparsecourse.functional.weight_groups import group_norms
+from sparsecourse.pruning.graph import Graph
 from sparsecourse.pruning.masks import Masks, masks_of, per_layer, weight_layers
 from sparsecourse.reference.validation import fraction
 from sparsecourse.reference.weight_groups import numbering_axes
@@ -56,6 +57,43 @@ def collect(model: nn.Module, kinds: Mapping[str, Iterable[str]], relative: floa
             norms = group_norms(weight, kind)
             kill(masks[name], kind, norms <= relative * norms.max())
     return masks
+
+
+def dead_branches(graph: Graph) -> tuple[str, ...]:
+    """Find the layers of residual branches through which no signal goes any more.
+
+    So it is where all weights are exactly zero in a layer that everything in the branch goes
+    through. Such a branch still adds a constant, from shifts and biases: `surgery.compact` takes
+    that away, too, and what it did is for fine-tuning to learn again.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Returns
+    -------
+    layers : tuple of str
+        For `selection.plan_without`. If a projection died, but the branch beside it did not, the
+        projection is among them.
+
+    Raises
+    ------
+    ValueError
+        If both operands of an addition died, as `Graph.going`.
+
+    References
+    ----------
+    Wen, Wu, Wang, Chen, Li, Learning structured sparsity in deep neural networks, NeurIPS 2016,
+    section 3.2, eq. (4).
+    """
+    layers = [
+        name
+        for branch in graph.branches
+        if not all(graph.layers[through].module.weight.any() for through in branch.through)
+        for name in branch.layers
+    ]
+    graph.going(layers)
+    return tuple(dict.fromkeys(layers))
 
 
 def kill(mask: Tensor, kind: str, dead: Tensor) -> None:

@@ -23,6 +23,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
 
+from sparsecourse.pruning.branches import Branch, Place, residual_branches
 from sparsecourse.pruning.labels import Labels, spread
 from sparsecourse.pruning.masks import weight_layers
 
@@ -134,6 +135,7 @@ class Walk:
     reshapings : list of Reshaping
     tensors : list of (str, Tensor of int64)
         The channels of each activation, and the name of what makes it.
+    branches : list of Branch
     """
 
     labels: Labels = field(default_factory=Labels)
@@ -144,6 +146,7 @@ class Walk:
     norm_after: dict[str, str] = field(default_factory=dict)
     reshapings: list[Reshaping] = field(default_factory=list)
     tensors: list[tuple[str, Tensor]] = field(default_factory=list)
+    branches: list[Branch] = field(default_factory=list)
 
 
 def walk(model: nn.Module, inputs: tuple[Tensor, ...]) -> Walk:
@@ -183,6 +186,16 @@ def walk(model: nn.Module, inputs: tuple[Tensor, ...]) -> Walk:
     follower = _Follower(fx.GraphModule(skeleton.eval(), graph), tracer)
     with torch.no_grad():
         follower.run(*(tensor.to("meta") for tensor in inputs), enable_io_processing=False)
+    follower.found.branches = residual_branches(
+        nodes=graph.nodes,
+        places={
+            node: place for node, place in follower.places.items() if tracer.calls[place[0]] < 2
+        },
+        owners=tracer.owners,
+        activations=follower.of_node,
+        channels=follower.channels,
+        layers=follower.found.filters,
+    )
     return follower.found
 
 
@@ -219,26 +232,28 @@ class Tracer(fx.Tracer):
         return node
 
 
-def operations(tracer: Tracer, graph: fx.Graph, owner: str) -> list[fx.Node]:
-    """The operations in the forward of one module that are no modules, in their order.
+def operations(tracer: Tracer, graph: fx.Graph) -> dict[fx.Node, Place]:
+    """Number the operations that are no modules, in the forward of each module.
 
     Parameters
     ----------
     tracer : Tracer
         That has traced `graph`.
     graph : fx.Graph
-    owner : str
-        Name of the module.
 
     Returns
     -------
-    nodes : list of fx.Node
+    places : dict of fx.Node to (str, int)
+        The module in whose forward the operation stands, and its number there.
     """
-    return [
-        node
-        for node in graph.nodes
-        if node.op in ("call_function", "call_method") and tracer.owners[node] == owner
-    ]
+    n_before: Counter[str] = Counter()
+    places = {}
+    for node in graph.nodes:
+        if node.op in ("call_function", "call_method"):
+            owner = tracer.owners[node]
+            places[node] = (owner, n_before[owner])
+            n_before[owner] += 1
+    return places
 
 
 class _Follower(fx.Interpreter):
@@ -252,7 +267,8 @@ class _Follower(fx.Interpreter):
         self.tracer = tracer
         self.owners = tracer.owners
         self.of_node: dict[fx.Node, Any] = {}  # labels of its result: a tensor or several
-        self.positions: Counter[str] = Counter()
+        self.channels: dict[fx.Node, Tensor] = {}  # of those with one tensor
+        self.places = operations(tracer, module.graph)
         self.uses = Counter(node.target for node in module.graph.nodes if node.op == "call_module")
 
     def run_node(self, node: fx.Node) -> Any:
@@ -269,8 +285,8 @@ class _Follower(fx.Interpreter):
         if _tensors(result):
             self.of_node[node] = self.follow(node, result)
             for labels in _tensors(self.of_node[node]):
-                self.found.tensors.append((self.called(node), self.straight(node, labels)[1]))
-        self.positions[self.owners[node]] += node.op in ("call_function", "call_method")
+                self.channels[node] = self.straight(node, labels)[1]
+                self.found.tensors.append((self.called(node), self.channels[node]))
         return result
 
     def follow(self, node: fx.Node, result: Any) -> Any:
@@ -448,7 +464,7 @@ class _Follower(fx.Interpreter):
             Reshaping(
                 owner=self.owners[node],
                 owner_uses=self.tracer.calls[self.owners[node]],
-                position=self.positions[self.owners[node]],
+                position=self.places[node][1],
                 kind=kind,
                 arguments=arguments,
                 n_dims=x.ndim,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from sparsecourse.pruning.branches import Branch, Place
 from sparsecourse.pruning.following import Reshaping, Walk, walk
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Graph:
     tensors : tuple of (str, Tensor of int64)
         What makes a tensor, and the groups of its channels: one at least must stay.
     reshapings : tuple of Reshaping
+    branches : tuple of Branch
+        The parts that can go as a whole, because a shortcut carries the signal.
     n_groups : int
     """
 
@@ -101,6 +104,7 @@ class Graph:
     fixed: Mapping[int, str]
     tensors: tuple[tuple[str, Tensor], ...]
     reshapings: tuple[Reshaping, ...]
+    branches: tuple[Branch, ...]
     n_groups: int
 
     @cached_property
@@ -129,6 +133,8 @@ class Graph:
     def removed(self, plan: Plan | None) -> Tensor:
         """Which groups a plan removes; None removes nothing.
 
+        Where branches go, so do the channels of the stream that only their layers make.
+
         Parameters
         ----------
         plan : Plan or None
@@ -141,7 +147,7 @@ class Graph:
         ------
         ValueError
             If the plan is for another network, removes a part of a group or what must stay, or
-            leaves nothing of an activation.
+            leaves nothing of an activation; as `going`, too.
         """
         removed = torch.zeros(self.n_groups, dtype=torch.bool)
         if plan is None:
@@ -155,10 +161,13 @@ class Graph:
                     f"the plan is for {plan.filters[name]} filters in {name}, there are "
                     f"{len(groups)}"
                 )
+            if name in plan.gone:
+                continue
             gone = torch.ones(len(groups), dtype=torch.bool)
             gone[list(kept)] = False
             removed[groups[gone]] = True
-        for name, layer in self.layers.items():
+        staying = {name: layer for name, layer in self.layers.items() if name not in plan.gone}
+        for name, layer in staying.items():
             gone = removed[layer.groups].nonzero().flatten()
             unplanned = [i for i in gone.tolist() if i in plan.kept.get(name, gone)]
             if unplanned:
@@ -166,8 +175,52 @@ class Graph:
                     f"the plan keeps filter {unplanned[0]} of {name}, and removes channels that go "
                     f"with it: {self._partners(int(layer.groups[unplanned[0]]))} go together"
                 )
+        branches = self.going(plan.gone)
+        if branches:
+            made = torch.zeros_like(removed)
+            made[torch.cat([layer.groups for layer in staying.values()])] = True
+            made[list(self.fixed)] = True
+            for branch in branches:
+                removed[branch.channels[~made[branch.channels]]] = True
         self.check(removed)
         return removed
+
+    def going(self, layers: Collection[str]) -> tuple[Branch, ...]:
+        """The residual branches that go with some layers, without those inside of others.
+
+        Parameters
+        ----------
+        layers : collection of str
+            Whole branches.
+
+        Returns
+        -------
+        branches : tuple of Branch
+
+        Raises
+        ------
+        ValueError
+            If a layer is not in a branch of which all layers go, or if both operands of an
+            addition would go.
+        """
+        whole = [branch for branch in self.branches if set(branch.layers) <= set(layers)]
+        stuck = set(layers).difference(*(branch.layers for branch in whole))
+        if stuck:
+            raise ValueError(
+                f"nothing would be left of {', '.join(sorted(stuck))}: only whole residual "
+                f"branches can go, which are {[list(branch.layers) for branch in self.branches]}"
+            )
+        largest: dict[Place, Branch] = {}
+        for branch in whole:
+            if any(set(branch.layers) < set(other.layers) for other in whole):
+                continue
+            other = largest.setdefault(branch.addition, branch)
+            if other is not branch:
+                raise ValueError(
+                    f"{list(other.layers)} and {list(branch.layers)} cannot both go: no shortcut "
+                    "would carry the signal"
+                )
+        return tuple(largest.values())
 
     def check(self, removed: Tensor) -> None:
         """Refuse to remove what must stay.
@@ -206,7 +259,7 @@ class Graph:
         ValueError
             As `removed`.
         """
-        return self.cost("parameters", self.removed(plan))
+        return self.cost("parameters", self.removed(plan), plan.gone if plan else ())
 
     def multiply_adds(self, plan: Plan | None = None) -> int:
         """Multiply-adds for one image after surgery, by formula.
@@ -226,16 +279,18 @@ class Graph:
         ValueError
             As `removed`.
         """
-        return self.cost("multiply_adds", self.removed(plan))
+        return self.cost("multiply_adds", self.removed(plan), plan.gone if plan else ())
 
-    def cost(self, by: str, removed: Tensor) -> int:
-        """What is left without some groups.
+    def cost(self, by: str, removed: Tensor, gone: Collection[str] = ()) -> int:
+        """What is left without some groups and branches.
 
         Parameters
         ----------
         by : str
             "multiply_adds", "parameters" or "filters".
         removed : Tensor of bool, shape (n_groups,)
+        gone : collection of str
+            Layers of branches.
 
         Returns
         -------
@@ -244,13 +299,16 @@ class Graph:
         Raises
         ------
         ValueError
-            If there is no such cost.
+            If there is no such cost, and as `going`.
         """
         kinds = ("multiply_adds", "parameters", "filters")
         if by not in kinds:
             raise ValueError(f"by must be one of {kinds}, got {by!r}")
+        without = {name for branch in self.going(gone) for name in branch.modules}
         total = 0
-        for layer in self.layers.values():
+        for name, layer in self.layers.items():
+            if name in without:
+                continue
             n_filters = int((~removed[layer.groups]).sum())
             n_inputs = int((~removed[layer.inputs]).sum())
             if by == "filters":
@@ -261,22 +319,22 @@ class Graph:
                 has_bias = layer.module.bias is not None
                 total += layer.weights(n_filters, n_inputs) + has_bias * n_filters
         if by == "parameters":
-            total += self._other_parameters
+            total += sum(n for name, n in self._others.items() if name not in without)
             for name, groups in self.norms.items():
+                if name in without:
+                    continue
                 n_parameters = sum(p.numel() for p in self.model.get_submodule(name).parameters())
                 total += n_parameters // len(groups) * int((~removed[groups]).sum())
         return total
 
     @cached_property
-    def _other_parameters(self) -> int:
-        """Those of modules that keep their size."""
-        shrinking = {*self.layers, *self.norms}
-        return sum(
-            parameter.numel()
+    def _others(self) -> dict[str, int]:
+        """Parameters of the modules that keep their size."""
+        return {
+            name: sum(parameter.numel() for parameter in module.parameters(recurse=False))
             for name, module in self.model.named_modules()
-            if name not in shrinking
-            for parameter in module.parameters(recurse=False)
-        )
+            if name not in self.layers and name not in self.norms
+        }
 
     def _partners(self, group: int) -> str:
         return ", ".join(
@@ -334,6 +392,8 @@ def _graph(model: nn.Module, found: Walk) -> Graph:
     for name, labels in found.tensors:
         groups = group_of[labels].unique()
         tensors.setdefault(tuple(groups.tolist()), (name, groups))
+    for branch in found.branches:
+        branch.channels = group_of[branch.channels].unique()
     return Graph(
         model=model,
         layers={
@@ -350,5 +410,6 @@ def _graph(model: nn.Module, found: Walk) -> Graph:
         fixed=fixed,
         tensors=tuple(tensors.values()),
         reshapings=tuple(found.reshapings),
+        branches=tuple(found.branches),
         n_groups=int(group_of.max()) + 1,
     )

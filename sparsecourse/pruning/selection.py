@@ -1,4 +1,4 @@
-"""Which filters stay: a plan, chosen by scores within a budget."""
+"""Which filters and layers stay: a plan, chosen by scores within a budget."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,14 +26,14 @@ class Plan:
     Attributes
     ----------
     kept : mapping of str to tuple of int
-        Layer -> the filters that stay, ascending.
+        Layer -> the filters that stay, ascending. None: the layer goes, with its whole branch.
     filters : mapping of str to int
         Layer -> how many filters it has before.
 
     Raises
     ------
     ValueError
-        If filters are not ascending, out of range or none, or if the layers of both differ.
+        If filters are not ascending or out of range, or if the layers of both differ.
     """
 
     kept: Mapping[str, tuple[int, ...]]
@@ -48,11 +48,16 @@ class Plan:
         for name, kept in self.kept.items():
             n = count(f"filters of {name}", self.filters[name])
             numbers = [count(f"a filter of {name}", filter_) for filter_ in kept]
-            if not numbers or numbers != sorted(set(numbers)) or numbers[-1] >= n:
+            if numbers != sorted(set(numbers)) or (numbers and numbers[-1] >= n):
                 raise ValueError(
-                    f"{name}: the filters kept must be one or more of 0 to {n - 1}, ascending, "
+                    f"{name}: the filters kept must be some of 0 to {n - 1}, ascending, "
                     f"got {list(kept)}"
                 )
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The layers that go."""
+        return tuple(name for name, kept in self.kept.items() if not kept)
 
     def to_json(self) -> str:
         """Write the plan as text.
@@ -96,31 +101,38 @@ class Plan:
         return cls(kept, filters)
 
 
-def plan_without(graph: Graph, removed: Tensor) -> Plan:
-    """The plan that removes some groups of channels.
+def plan_without(graph: Graph, removed: Tensor, gone: Collection[str] = ()) -> Plan:
+    """The plan that removes some groups of channels, and some residual branches.
 
     Parameters
     ----------
     graph : Graph
     removed : Tensor of bool, shape (n_groups,)
+        ``graph.removed(plan)`` has those of another plan; of None, no groups.
+    gone : collection of str
+        The layers of these branches: all of each that goes.
 
     Returns
     -------
     plan : Plan
+        Channels that only the layers of these branches make go, too.
 
     Raises
     ------
     ValueError
-        If a group must stay, or nothing would be left of an activation.
+        If a group must stay, or nothing would be left of an activation; as `Graph.going`, too.
     """
     graph.check(removed)
+    graph.going(gone)
     kept, filters = {}, {}
     for name, layer in graph.layers.items():
-        gone = removed[layer.groups]
-        if gone.any():
-            kept[name] = tuple((~gone).nonzero().flatten().tolist())
-            filters[name] = len(gone)
-    return Plan(kept, filters)
+        lost = removed[layer.groups] | (name in gone)
+        if lost.any():
+            kept[name] = tuple((~lost).nonzero().flatten().tolist())
+            filters[name] = len(lost)
+    plan = Plan(kept, filters)
+    graph.removed(plan)
+    return plan
 
 
 def select(
@@ -135,7 +147,8 @@ def select(
     """Choose the filters that stay: those of the highest scores, within a budget.
 
     Filters that go together have one score: the mean over those that have one. Groups without a
-    score stay. A layer is never emptied, and neither is an activation.
+    score stay. Of equal scores in a layer, the earlier filter stays. A layer is never emptied, and
+    neither is an activation.
 
     Parameters
     ----------
@@ -237,8 +250,9 @@ def _ranks(graph: Graph, scores: Mapping[str, Tensor]) -> list[_Rank]:
     ranks = []
     for stream in graph.streams:
         if scored[stream.groups].all():  # of the same layers: all have one, or none
-            means, order = (total / scored)[stream.groups].sort(stable=True)
-            ranks.append(_Rank(stream, stream.groups[order], means))
+            means, groups = (total / scored)[stream.groups].flip(0), stream.groups.flip(0)
+            order = means.argsort(stable=True)  # of equal scores the later one goes first
+            ranks.append(_Rank(stream, groups[order], means[order]))
     return ranks
 
 

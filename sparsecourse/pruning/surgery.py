@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from sparsecourse.pruning.branches import Branch, unneeded
 from sparsecourse.pruning.following import Reshaping, Tracer, operations
 from sparsecourse.pruning.graph import Graph, Layer
 from sparsecourse.pruning.selection import Plan
@@ -21,10 +22,14 @@ def compact(graph: Graph, plan: Plan) -> nn.Module:
     """Build the network that a plan leaves: the same modules, with smaller tensors.
 
     It computes what the large network would with the channels of the removed filters set to zero
-    where convolutions and linear layers read them, that is, after normalisation and activation.
-    It is a copy of the same class, with the same names in its state_dict, and is trained like any
-    other. A module whose forward has numbers of channels written into it (a view, a split, a
-    padding with channels) gets the forward that torch.fx writes for it, with the new numbers.
+    where convolutions and linear layers read them, that is, after normalisation and activation,
+    and with what a branch that goes makes set to zero where it is added. So a branch whose weights
+    have died goes with the constant that it still adds: the shifts of its normalisation, biases.
+
+    It is a copy of the same class, with the same names in its state_dict, less those of modules
+    that go, and is trained like any other. A module whose forward has numbers of channels written
+    into it (a view, a split, a padding with channels), or an addition that goes, gets the forward
+    that torch.fx writes for it.
 
     Parameters
     ----------
@@ -40,25 +45,34 @@ def compact(graph: Graph, plan: Plan) -> nn.Module:
     ------
     ValueError
         If the plan is for another network, removes a part of channels that go together, or
-        removes what must stay.
+        removes what must stay, or a layer that is in no residual branch that goes as a whole.
     """
-    kept = ~graph.removed(plan)
+    kept, gone = ~graph.removed(plan), graph.going(plan.gone)
+    deleted = {name for branch in gone for name in branch.modules}
     small = copy.deepcopy(graph.model)
     for name, layer in graph.layers.items():
-        _shrink_layer(small.get_submodule(name), layer, kept)
+        if name not in deleted:
+            _shrink_layer(small.get_submodule(name), layer, kept)
     for name, groups in graph.norms.items():
-        _shrink_norm(small.get_submodule(name), kept[groups])
-    changed: dict[str, dict[int, Reshaping]] = {}
+        if name not in deleted:
+            _shrink_norm(small.get_submodule(name), kept[groups])
+    changed = []
     for reshaping in graph.reshapings:
-        if not all(kept[groups].all() for groups in (reshaping.before, *reshaping.after)):
-            if reshaping.owner_uses > 1:
-                raise ValueError(
-                    f"{reshaping.owner} is used more than once, and has numbers of channels in its "
-                    "forward: give each place a module of its own"
-                )
-            changed.setdefault(reshaping.owner, {})[reshaping.position] = reshaping
-    for owner, at in changed.items():
-        _rewrite_forward(small.get_submodule(owner), at, kept)
+        place = (reshaping.owner, reshaping.position)
+        if any(place in branch.operations for branch in gone) or all(
+            kept[groups].all() for groups in (reshaping.before, *reshaping.after)
+        ):
+            continue
+        if reshaping.owner_uses > 1:
+            raise ValueError(
+                f"{reshaping.owner} is used more than once, and has numbers of channels in its "
+                "forward: give each place a module of its own"
+            )
+        changed.append(reshaping)
+    _rewrite_forwards(small, changed, gone, kept)
+    for branch in gone:
+        for name in branch.modules:
+            _delete(small, name, branch.owner)
     return small
 
 
@@ -143,17 +157,56 @@ def _part(tensor: Tensor, kept: Tensor, dim: int) -> Tensor:
     return part
 
 
-def _rewrite_forward(owner: nn.Module, changed: dict[int, Reshaping], kept: Tensor) -> None:
-    """Give a module the forward that torch.fx writes, with other numbers of channels in it."""
-    tracer = Tracer()
-    graph = tracer.trace_or_refuse(owner)
-    nodes = operations(tracer, graph, "")
-    for position, reshaping in changed.items():
-        CORRECTIONS[reshaping.kind](nodes[position], reshaping, kept)
-    # A class of its own, as torch's parametrizations have: the module stays what it was otherwise.
-    forward = type(fx.GraphModule(owner, graph)).forward
-    own = type(owner)
-    owner.__class__ = type(own.__name__, (own,), {"forward": forward, "__module__": own.__module__})
+def _rewrite_forwards(
+    small: nn.Module, changed: list[Reshaping], gone: tuple[Branch, ...], kept: Tensor
+) -> None:
+    """Give modules the forward that torch.fx writes, with other numbers and without branches."""
+    forwards = {}
+    for name in dict.fromkeys(one.owner for one in (*changed, *gone)):
+        owner = small.get_submodule(name)
+        tracer = Tracer()
+        graph = tracer.trace_or_refuse(owner)
+        # torch.fx writes out the modules inside: what stands in their forwards is changed, too.
+        start = f"{name}." if name else ""
+        nodes = {
+            ((start + inner).removesuffix("."), position): node
+            for node, (inner, position) in operations(tracer, graph).items()
+        }
+        for reshaping in changed:
+            node = nodes.get((reshaping.owner, reshaping.position))
+            if node is not None:
+                CORRECTIONS[reshaping.kind](node, reshaping, kept)
+        for branch in gone:
+            addition = nodes.get(branch.addition)
+            if addition is not None and f"{branch.owner}.".startswith(start):
+                _take_out(addition, branch.operand)
+        forwards[owner] = type(fx.GraphModule(owner, graph)).forward
+    for owner, forward in forwards.items():
+        # A class of its own, as torch's parametrizations have: the module stays what it was
+        # otherwise.
+        own = type(owner)
+        attributes = {"forward": forward, "__module__": own.__module__}
+        owner.__class__ = type(own.__name__, (own,), attributes)
+
+
+def _take_out(addition: fx.Node, operand: int) -> None:
+    """Replace an addition by its other operand."""
+    useless = unneeded(addition, addition.args[operand])
+    addition.replace_all_uses_with(addition.args[1 - operand])
+    addition.graph.erase_node(addition)
+    for node in reversed(addition.graph.nodes):
+        if node in useless:
+            addition.graph.erase_node(node)
+
+
+def _delete(small: nn.Module, name: str, owner: str) -> None:
+    """Delete a module, and the modules around it, inside of the owner, that are empty then."""
+    empty = True
+    while empty and name != owner:
+        name, _, child = name.rpartition(".")
+        parent = small.get_submodule(name)
+        delattr(parent, child)
+        empty = not (list(parent.children()) or parent.state_dict())
 
 
 def _correct_view(node: fx.Node, reshaping: Reshaping, kept: Tensor) -> None:

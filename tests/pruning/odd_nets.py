@@ -328,10 +328,99 @@ class MixingNorms(Net):
         return self.response(self.c(F.relu(self.b(self.group_norm(self.a(x))))))
 
 
+class Flip(nn.Module):
+    """Two halves change places."""
+
+    def forward(self, x):
+        return torch.cat([x[:, 6:], x[:, :6]], 1)
+
+
+class NumbersInside(Net):
+    """Numbers of channels in a forward, and then in that of a module inside."""
+
+    def build(self):
+        self.a = conv_norm_relu(12, 12)
+        self.flip = Flip()
+        self.b = conv_norm_relu(12, 12)
+
+    def body(self, x):
+        x = self.a(x.view(-1, 12, 8, 8))
+        return self.b(self.flip(x))
+
+
+class NestedResidual(Net):
+    """A branch with a branch inside, and a projection around both."""
+
+    def build(self):
+        self.a, self.b = conv_norm_relu(12, 8), conv_norm_relu(8, 8)
+        self.c, self.project = nn.Conv2d(8, 12, 1), nn.Conv2d(12, 12, 1)
+
+    def body(self, x):
+        y = self.a(x)
+        y = F.relu(self.b(y) + y)
+        return F.relu(torch.add(self.project(x), self.c(y)))
+
+
+class ThreeAdded(Net):
+    """Two branches are added to a stream, one after another."""
+
+    def build(self):
+        self.a, self.b = conv_norm_relu(12, 12), nn.Conv2d(12, 12, 3, padding=1)
+
+    def body(self, x):
+        return F.relu(x + self.a(x) + self.b(x))
+
+
+class TwoInParallel(Net):
+    """Two convolutions of one input: a sum, and no shortcut without weights."""
+
+    def build(self):
+        self.a, self.b = conv_norm_relu(12, 12), nn.Conv2d(12, 12, 1)
+
+    def body(self, x):
+        return self.a(x).add(self.b(x))
+
+
+class Add(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+class OnlyConvolution(nn.Module):
+    """A block with nothing in it but its branch, and one activation for all places."""
+
+    def __init__(self, relu):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(12, 12, 3, padding=1), relu
+
+    def forward(self, x):
+        return x + self.conv(self.relu(x))
+
+
+class Assembled(Net):
+    """The addition is a module; a branch is flattened, with sizes that nobody uses; a gate."""
+
+    def build(self):
+        self.relu, self.add = nn.ReLU(), Add()
+        self.first, self.second = OnlyConvolution(self.relu), OnlyConvolution(nn.ReLU())
+        self.a = conv_norm_relu(12, 24)
+        self.b = nn.Conv2d(24, 12, 3, padding=1)
+        self.gate = nn.Conv2d(12, 12, 1)
+
+    def body(self, x):
+        x = self.relu(self.second(self.first(x)))
+        y = self.a(x)
+        _, c, h, w = y.shape
+        y = y.view(-1, 2, c // 2, h, w).transpose(1, 2).reshape(-1, 24, h, w)
+        x = self.add(self.b(y), x)
+        return x + self.gate(x.mean((2, 3), keepdim=True))
+
+
 PICTURES = [
     *(ConcatOfThree, DenseBlock, ResidualChain, Preactivation, PaddedShortcut, Depthwise, Grouped),
     *(Shuffle, ShuffleBySize, ShuffleModule, ShuffleOfOne, ChunkAndShuffle, SplitInThree, Slices),
     *(SqueezeAndExcitation, ConvolutionalGate, EncoderDecoder, MultiOutput, MixingNorms),
+    *(NumbersInside, NestedResidual, ThreeAdded, TwoInParallel, Assembled),
 ]
 # Network -> shapes of its inputs.
 FOLLOWED = {
