@@ -79,6 +79,8 @@ def compact(graph: Graph, plan: Plan) -> nn.Module:
 def save(folder: str | Path, small: nn.Module, plan: Plan) -> None:
     """Write a smaller network: its state_dict, and the plan that says which filters these are.
 
+    An older one in this folder is replaced when both are written.
+
     Parameters
     ----------
     folder : str or Path
@@ -89,8 +91,11 @@ def save(folder: str | Path, small: nn.Module, plan: Plan) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(small.state_dict(), folder / WEIGHTS)
-    (folder / PLAN).write_text(plan.to_json(), encoding="utf-8")
+    weights, plan_file = folder / f"{WEIGHTS}.partial", folder / f"{PLAN}.partial"
+    torch.save(small.state_dict(), weights)
+    plan_file.write_text(plan.to_json(), encoding="utf-8")
+    weights.replace(folder / WEIGHTS)
+    plan_file.replace(folder / PLAN)
 
 
 def load(folder: str | Path, graph: Graph) -> nn.Module:

@@ -388,7 +388,7 @@ def test_what_a_dead_branch_still_adds_is_a_constant_and_goes_with_it():
     torch.testing.assert_close(run(small, inputs), run(net, inputs))
 
 
-def test_prices_on_depth_remove_branches_and_leave_the_network_as_good():
+def test_prices_on_depth_kill_branches_that_surgery_then_removes():
     torch.manual_seed(0)
     net = ResidualChain()
     graph = trace(net, torch.zeros(1, 3, 8, 8))
@@ -405,3 +405,44 @@ def test_prices_on_depth_remove_branches_and_leave_the_network_as_good():
     assert dead == ("blocks.1.0.0", "blocks.1.1", "blocks.2.0.0", "blocks.2.1")
     small = compact(graph, plan_without(graph, graph.removed(None), dead)).eval()
     assert costs.count(small, (3, 8, 8)).totals.parameters < graph.parameters()
+
+
+class BlockAroundOneLayer(nn.Module):
+    """A block whose forward adds, with no module of its own but one convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.conv(x)
+
+
+def test_a_block_stays_callable_when_its_only_layer_has_gone():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = BlockAroundOneLayer()
+            self.head = nn.Conv2d(4, 2, 1)
+
+        def forward(self, x):
+            return self.head(self.block(x))
+
+    net, x = Two().eval(), torch.randn(2, 4, 5, 5)
+    graph = trace(net, x)
+    small = compact(graph, plan_without(graph, graph.removed(None), ("block.conv",)))
+    assert not list(small.block.children())
+    torch.testing.assert_close(small(x), net.head(x))
+
+
+def test_an_interrupted_save_leaves_the_older_network(tmp_path, monkeypatch):
+    net, x = ResidualChain().eval(), torch.zeros(1, 3, 8, 8)
+    graph = trace(net, x)
+    plan = plan_without(graph, graph.removed(None))
+    save(tmp_path, compact(graph, plan), plan)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(Plan, "to_json", lambda plan: 1 / 0)
+    other = select(graph, criteria.random(graph), 0.5, by="filters", scope="layer")
+    with pytest.raises(ZeroDivisionError):
+        save(tmp_path, compact(graph, other), other)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
