@@ -1,8 +1,9 @@
-"""Measure: solvers and grading against others', sparse layers against dense ones.
+"""Measure: solvers and grading against others', sparse layers and pruned networks against dense.
 
 All solvers solve the same problems, on one thread, to the same duality gap, judged from outside on
 the coefficients (half an hour and 5 GB of memory). Both graders grade the same made-up class. Each
-sparse product is checked against the dense one, and timed beside it.
+sparse product is checked against the dense one, each pruned network against the masked one; both
+are timed beside what is dense.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layers.add_argument("--table-only", action="store_true", help="half a minute: no crossovers")
     layers.add_argument("--json", type=Path, metavar="FILE", help="store every figure there")
     layers.set_defaults(measure=measure_layers)
+    networks = actions.add_parser("networks", help="whole networks, pruned and made smaller")
+    networks.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    networks.add_argument("--threads", type=int, help="default: as many as torch uses")
+    networks.add_argument("--json", type=Path, metavar="FILE", help="store every figure there")
+    networks.set_defaults(measure=measure_networks)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -80,11 +86,9 @@ def measure_layers(arguments: argparse.Namespace) -> None:
     """Measure the layers of a published table, then look for where each format begins to pay."""
     environment.enter([], arguments.argv)
     from sparsecourse.bench import layers
-    from sparsecourse.timing import busy
     from sparsecourse.timing.curves import store
 
-    if (share := busy()) > 0.1:
-        print(f"{share:.0%} of this machine is in use by others: the figures will mislead.\n")
+    warn_if_busy()
     how = arguments.device, arguments.threads
     table = layers.measure_table(*how)
     print(layers.in_lines(table), flush=True)
@@ -95,6 +99,32 @@ def measure_layers(arguments: argparse.Namespace) -> None:
         print(f"\n{layers.crossovers(curves)}\n{curves[0].where}")
     if arguments.json:
         store(curves, arguments.json, table)
+
+
+def measure_networks(arguments: argparse.Namespace) -> None:
+    """Measure pruned networks, printing each row as soon as it is there."""
+    environment.enter([], arguments.argv)
+    from tqdm.auto import tqdm
+
+    from sparsecourse.bench import networks
+
+    warn_if_busy()
+    print(networks.heading(), flush=True)
+    measured = []
+    for timed in networks.measure(arguments.device, arguments.threads):
+        measured.append(timed)
+        tqdm.write(networks.in_a_line(timed))
+    print(f"\n{networks.where(networks.conditions(measured))}")
+    if arguments.json:
+        networks.store(arguments.json, measured)
+
+
+def warn_if_busy() -> None:
+    """Say so where other programs use the processor."""
+    from sparsecourse.timing import busy
+
+    if (share := busy()) > 0.1:
+        print(f"{share:.0%} of this machine is in use by others: the figures will mislead.\n")
 
 
 def measure_solvers(arguments: argparse.Namespace) -> None:
