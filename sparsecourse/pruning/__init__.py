@@ -6,8 +6,10 @@
 - `graph`: the layers of a network and the channels that they share (`labels`, `following`: how)
 - `criteria`: scores of filters
 - `selection`: plans, which filters stay within a budget
+- `branches`: residual branches, which can go as a whole
 - `surgery`: the smaller network of a plan
 - `reconstruction`: channels chosen layer by layer, and weights fitted again by least squares
+- `discrimination`: channels chosen by the gradient of a loss that knows the classes
 - `ssl`: prices on groups of weights, paid by proximal steps while a network is trained
 - `dead_groups`: which groups died, as masks and as counts
 - `shapes`: convolutions without the inputs that no filter reads

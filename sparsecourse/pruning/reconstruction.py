@@ -145,7 +145,7 @@ def prune_channels(
     method : str
         How channels are chosen: "lasso", "alternating", "thinet", "l1" or "random", see
         `functional.channel_selection`. Weights are solved for in the same way after each.
-        (`select_gradient` is not among them: it needs classes, and training after each channel.)
+        (`select_gradient`, which needs classes, is used by `discrimination`.)
     n_places : int, >= 1
         Places sampled in each image, as in the paper; all, where a layer has fewer. They are the
         same for all methods.
@@ -181,7 +181,7 @@ def prune_channels(
     current = copy.deepcopy(model).eval()
     images = _images("images", images, current)
     graph = trace(current, images[:1])
-    numbers = _numbers(graph, keep)
+    numbers = channels_to_keep(graph, keep)
     parts = [_Part(images, _places(graph, numbers, len(images), n_places, generator))]
     if held_out is not None:
         held_out = _images("held_out", held_out, current)
@@ -192,7 +192,7 @@ def prune_channels(
     removed = torch.zeros(graph.n_groups, dtype=torch.bool)
     fits = {}
     for number, (name, (producer, n_kept)) in enumerate(numbers.items()):
-        columns = _columns(graph, name, producer)
+        columns = columns_of_channels(graph, name, producer)
         inputs = [_record(current, part, [name], _patches)[name] for part in parts]
         outputs = [target.pop(name) for target in targets]
         choose = partial(METHODS[method], n_kept=n_kept, seed=seed + number)
@@ -206,11 +206,98 @@ def prune_channels(
         held_out_error = errors[1] if held_out is not None else None
         fits[name] = Fit(producer, len(columns), tuple(kept.tolist()), errors[0], held_out_error)
 
-    plan = plan_without(graph, removed)
-    small = compact(graph, plan)
+    return without_groups(graph, removed, model), Report(plan_without(graph, removed), fits)
+
+
+def channels_to_keep(graph: Graph, keep: float | Mapping[str, float]) -> dict[str, tuple[str, int]]:
+    """Read what a caller wants to keep, layer by layer.
+
+    Parameters
+    ----------
+    graph : Graph
+    keep : float, 0 to 1, or mapping of layer name to float or int
+        As for `prune_channels`.
+
+    Returns
+    -------
+    numbers : dict of str to tuple (str, int)
+        For each layer that is to lose channels, in the order in which they run, the layer that
+        makes them, and how many stay.
+
+    Raises
+    ------
+    ValueError
+        If `keep` names what is no layer of `chains` or is out of range.
+    """
+    producers = chains(graph)
+    if not isinstance(keep, Mapping):
+        if not producers:
+            why = {name: _producer(graph, name)[1] for name in graph.layers}
+            raise ValueError(f"the model has no layer whose channels can be chosen: {why}")
+        keep = dict.fromkeys(producers, float(fraction("keep", keep)))
+    per_layer("keep", keep, graph.layers)
+    numbers = {}
+    for name in graph.layers:  # in the order in which they run
+        if name not in keep:
+            continue
+        producer, why = _producer(graph, name)
+        if producer is None:
+            raise ValueError(f"keep names {name}, whose channels stay: {why}")
+        channels, given = len(graph.layers[producer].groups), keep[name]
+        if isinstance(given, float):
+            n_kept = max(1, round(fraction(f"keep of {name}", given) * channels))
+        else:
+            n_kept = count(f"keep of {name}", given)
+        if not 1 <= n_kept <= channels:
+            raise ValueError(f"keep of {name} must be 1 to {channels} channels, got {given}")
+        if n_kept < channels:
+            numbers[name] = (producer, n_kept)
+    return numbers
+
+
+def columns_of_channels(graph: Graph, name: str, producer: str) -> Tensor:
+    """Find the columns of a layer's matrix ``weight.flatten(1)`` that read each channel.
+
+    Parameters
+    ----------
+    graph : Graph
+    name : str
+        A layer of `chains`.
+    producer : str
+        The layer that makes the channels.
+
+    Returns
+    -------
+    columns : Tensor of int64, shape (channels, columns of a channel)
+        Channels are numbered as the filters of the producer.
+    """
+    layer, made = graph.layers[name], graph.layers[producer].groups
+    channel = torch.empty(graph.n_groups, dtype=torch.int64)
+    channel[made] = torch.arange(len(made))
+    of_column = channel[layer.inputs].repeat_interleave(layer.module.weight[0, 0].numel())
+    return of_column.argsort(stable=True).reshape(len(made), -1)
+
+
+def without_groups(graph: Graph, removed: Tensor, model: nn.Module) -> nn.Module:
+    """Take out what no layer reads any more.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of the network whose weights were fitted.
+    removed : Tensor of bool, shape (n_groups,)
+    model : nn.Module
+        The network as it was given.
+
+    Returns
+    -------
+    small : nn.Module
+        In the mode of `model`.
+    """
+    small = compact(graph, plan_without(graph, removed))
     for name, module in model.named_modules():
         small.get_submodule(name).training = module.training
-    return small, Report(plan, fits)
+    return small
 
 
 @dataclass(frozen=True)
@@ -247,34 +334,6 @@ def _producer(graph: Graph, name: str) -> tuple[str | None, str]:
     return makers[0], ""
 
 
-def _numbers(graph: Graph, keep: float | Mapping[str, float]) -> dict[str, tuple[str, int]]:
-    """For each layer that is to lose channels their producer, and how many stay."""
-    producers = chains(graph)
-    if not isinstance(keep, Mapping):
-        if not producers:
-            why = {name: _producer(graph, name)[1] for name in graph.layers}
-            raise ValueError(f"the model has no layer whose channels can be chosen: {why}")
-        keep = dict.fromkeys(producers, float(fraction("keep", keep)))
-    per_layer("keep", keep, graph.layers)
-    numbers = {}
-    for name in graph.layers:  # in the order in which they run
-        if name not in keep:
-            continue
-        producer, why = _producer(graph, name)
-        if producer is None:
-            raise ValueError(f"keep names {name}, whose channels stay: {why}")
-        channels, given = len(graph.layers[producer].groups), keep[name]
-        if isinstance(given, float):
-            n_kept = max(1, round(fraction(f"keep of {name}", given) * channels))
-        else:
-            n_kept = count(f"keep of {name}", given)
-        if not 1 <= n_kept <= channels:
-            raise ValueError(f"keep of {name} must be 1 to {channels} channels, got {given}")
-        if n_kept < channels:
-            numbers[name] = (producer, n_kept)
-    return numbers
-
-
 def _images(name: str, value: Tensor, model: nn.Module) -> Tensor:
     value = finite_tensor(name, value, least_ndim=2)
     like = next(model.parameters(), value)
@@ -294,15 +353,6 @@ def _places(
         )
         for name in names
     }
-
-
-def _columns(graph: Graph, name: str, producer: str) -> Tensor:
-    """The columns of a layer's matrix that belong to each channel, shape (channels, columns)."""
-    layer, made = graph.layers[name], graph.layers[producer].groups
-    channel = torch.empty(graph.n_groups, dtype=torch.int64)
-    channel[made] = torch.arange(len(made))
-    of_column = channel[layer.inputs].repeat_interleave(layer.module.weight[0, 0].numel())
-    return of_column.argsort(stable=True).reshape(len(made), -1)
 
 
 @torch.no_grad()
