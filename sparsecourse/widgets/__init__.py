@@ -1,5 +1,6 @@
 """What students touch. Every explorer: a pure function behind it, at most three controls."""
 
+from sparsecourse.widgets.channel_explorer import channel_explorer
 from sparsecourse.widgets.coordinate_steps import coordinate_steps
 from sparsecourse.widgets.energy_budget import energy_budget, spend_energy
 from sparsecourse.widgets.filter_explorer import filter_explorer
@@ -21,6 +22,7 @@ from sparsecourse.widgets.thresholds import thresholds
 from sparsecourse.widgets.weight_threshold import weight_threshold
 
 __all__ = [
+    "channel_explorer",
     "coordinate_steps",
     "energy_budget",
     "filter_explorer",

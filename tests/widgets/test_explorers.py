@@ -36,6 +36,7 @@ EXPLORERS = {
 }
 # Of those that take some: what is called to get their arguments.
 ARGUMENTS = {
+    "channel_explorer": convolution_on_digits,
     "filter_explorer": filters_on_digits,
     "rank_explorer": convolution_on_digits,
     "weight_threshold": lenet_on_digits,
