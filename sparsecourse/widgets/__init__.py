@@ -4,6 +4,7 @@ from sparsecourse.widgets.channel_explorer import channel_explorer
 from sparsecourse.widgets.coordinate_steps import coordinate_steps
 from sparsecourse.widgets.energy_budget import energy_budget, spend_energy
 from sparsecourse.widgets.filter_explorer import filter_explorer
+from sparsecourse.widgets.filter_path import filter_path
 from sparsecourse.widgets.first_pruning import (
     first_pruning,
     prune_weights,
@@ -26,6 +27,7 @@ __all__ = [
     "coordinate_steps",
     "energy_budget",
     "filter_explorer",
+    "filter_path",
     "first_pruning",
     "granularity",
     "group_paths",
