@@ -9,7 +9,7 @@ data, with seed 0. Test data are read once a row, at its end.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
@@ -159,36 +159,39 @@ def fine_tune(
     )
 
 
-def speedups(dense: nn.Module, smaller: nn.Module, device: torch.device | str) -> dict[str, float]:
-    """How many times faster the two convolutions of LeNet have become, one thread, 100 images.
+def speedups(
+    dense: nn.Module, smaller: nn.Module, layers: Iterable[str], device: torch.device | str
+) -> dict[str, float]:
+    """How many times faster some layers have become, on one thread, for 100 images.
 
     Parameters
     ----------
     dense, smaller : nn.Module
-        With layers ``conv1`` and ``conv2``.
+        With these layers; one of `sparsecourse.nets`, and what is left of it.
+    layers : iterable of str
     device : torch.device or str
 
     Returns
     -------
     ratios : dict of str to float
-        ``conv1_speedup`` and ``conv2_speedup``: medians, dense over smaller.
+        ``conv1_speedup`` for a layer ``conv1``: medians, dense over smaller.
     """
-    images = torch.rand(IMAGES, 1, 28, 28)
-    times: dict[str, list[timing.Measurement]] = {name: [] for name in CONVOLUTIONS}
+    images = torch.rand(IMAGES, *dense.input_shape).to(device)
+    calls: dict[str, list[Callable[[], Tensor]]] = {name: [] for name in layers}
 
-    def measure(layer: nn.Module, inputs: tuple[Tensor], name: str) -> None:
-        times[name].append(timing.measure(partial(layer.forward, *inputs), threads=1))
+    def note(layer: nn.Module, inputs: tuple[Tensor], name: str) -> None:
+        calls[name].append(partial(layer.forward, *inputs))
 
-    for model in (dense, smaller):
-        layers = {name: model.get_submodule(name) for name in CONVOLUTIONS}
-        hooks = [
-            layer.register_forward_pre_hook(partial(measure, name=name))
-            for name, layer in layers.items()
-        ]
-        with torch.inference_mode():
-            model.to(device).eval()(images.to(device))
-        for hook in hooks:
-            hook.remove()
+    with torch.inference_mode():
+        for model in (dense, smaller):
+            hooks = [
+                model.get_submodule(name).register_forward_pre_hook(partial(note, name=name))
+                for name in calls
+            ]
+            model.to(device).eval()(images)
+            for hook in hooks:
+                hook.remove()
+        times = {name: timing.measure_in_turn(pair, threads=1) for name, pair in calls.items()}
     return {
         f"{name}_speedup": after.speedup_over(before).ratio
         for name, (before, after) in times.items()
@@ -220,7 +223,7 @@ def _lenet(
             for column, kind in columns.items():
                 found[row][f"{layer}_{column}"] = float(left.loc[layer, kind])
             found[row][f"{layer}_flop_percent"] = 100 * left.loc[layer, "multiply_adds"]
-        found[row] |= speedups(dense, small, device)
+        found[row] |= speedups(dense, small, CONVOLUTIONS, device)
     return found
 
 
