@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,9 @@ from tqdm.auto import tqdm
 
 from sparsecourse import costs, nets, papers
 from sparsecourse.bench.report import circumstances
+from sparsecourse.experiments import li2017
 from sparsecourse.pruning import criteria
+from sparsecourse.pruning.criteria import Scores
 from sparsecourse.pruning.graph import Graph, trace
 from sparsecourse.pruning.selection import Plan, select
 from sparsecourse.pruning.shapes import gather_columns
@@ -195,28 +196,14 @@ def without_columns(
     return masked, gather_columns(masked, left)
 
 
-def within(graph: Graph, **budget: object) -> Plan:
-    """Keep the filters with the largest weights, within a budget.
-
-    Parameters
-    ----------
-    graph : Graph
-    **budget
-        As for `selection.select`.
-
-    Returns
-    -------
-    plan : Plan
-    """
-    return select(graph, criteria.l1(graph), **budget)
-
-
-def ssl_filters(graph: Graph) -> Plan:
+def ssl_filters(graph: Graph, scores: Scores) -> Plan:
     """As many filters of LeNet-5 as structured sparsity learning left: 3 and 12.
 
     Parameters
     ----------
     graph : Graph
+    scores : mapping of str to Tensor
+        Which ones: those of the highest scores.
 
     Returns
     -------
@@ -230,7 +217,7 @@ def ssl_filters(graph: Graph) -> Plan:
     table = papers.table("ssl_lenet_filters").frame.set_index("lenet")
     dense, left = table.loc["1 (baseline)"], table.loc["3"]
     keep = {conv: left[f"{conv}_filters"] / dense[f"{conv}_filters"] for conv in ("conv1", "conv2")}
-    return within(graph, keep=keep, by="filters", scope="layer")
+    return select(graph, scores, keep, by="filters", scope="layer")
 
 
 def ssl_columns() -> dict[str, tuple[int, int]]:
@@ -251,73 +238,24 @@ def ssl_columns() -> dict[str, tuple[int, int]]:
     }
 
 
-def li_vgg16(graph: Graph) -> Plan:
-    """The filters that Li et al. left of VGG-16.
+def _by_l1(plan: Callable[..., Plan], **settings: object) -> Prune:
+    def choose(graph: Graph) -> Plan:
+        return plan(graph, criteria.l1(graph), **settings)
 
-    Parameters
-    ----------
-    graph : Graph
-
-    Returns
-    -------
-    plan : Plan
-
-    References
-    ----------
-    Li, Kadav, Durdanovic, Samet, Graf, Pruning filters for efficient ConvNets, ICLR 2017, the
-    table of layers.
-    """
-    table = papers.table("li2017_vgg16_layers").frame[:-1]  # the last row is the total
-    shares = (table["maps_pruned"] / table["maps"]).tolist()
-    keep = dict(zip(graph.layers, shares, strict=True))
-    return within(graph, keep=keep, by="filters", scope="layer")
+    return partial(without_filters, choose=choose)
 
 
-def li_resnet(graph: Graph, rates: tuple[float, ...], skipped: set[int]) -> Plan:
-    """What Li et al. left of residual networks for CIFAR-10: all but a share in each block.
-
-    Parameters
-    ----------
-    graph : Graph
-    rates : tuple of float, 0 to 1
-        For each of the three stages, the share of filters pruned in the first convolution of each
-        block; rounded up to filters.
-    skipped : set of int
-        Layers that stay, where the first convolution of the network is 1, and those of the first
-        block are 2 and 3.
-
-    Returns
-    -------
-    plan : Plan
-
-    References
-    ----------
-    Li et al., ICLR 2017, section 4.2.
-    """
-    firsts = [name for name in graph.layers if name.endswith(".conv1")]
-    depth, keep = len(firsts) // len(rates), {}
-    for block, name in enumerate(firsts):
-        n = len(graph.layers[name].groups)
-        if 2 + 2 * block not in skipped:
-            keep[name] = 1 - math.ceil(round(rates[block // depth] * n, 6)) / n
-    return within(graph, keep=keep, by="filters", scope="layer")
-
-
-def _pruned_by(choose: Callable[..., Plan], **settings: object) -> Prune:
-    return partial(without_filters, choose=partial(choose, **settings))
-
-
-HALF = _pruned_by(within, keep=0.5, by="multiply_adds", scope="layer")
-HALF_IN_SIXTEENS = _pruned_by(within, keep=0.5, by="multiply_adds", scope="layer", multiple_of=16)
+HALF = _by_l1(select, keep=0.5, by="multiply_adds", scope="layer")
+HALF_IN_SIXTEENS = _by_l1(select, keep=0.5, by="multiply_adds", scope="layer", multiple_of=16)
 
 CASES = (
     Case(
         "LeNet-5",
         "half of the filters",
         nets.lenet5,
-        _pruned_by(within, keep=0.5, by="filters", scope="layer"),
+        _by_l1(select, keep=0.5, by="filters", scope="layer"),
     ),
-    Case("LeNet-5", "SSL: 3 and 12 filters", nets.lenet5, _pruned_by(ssl_filters)),
+    Case("LeNet-5", "SSL: 3 and 12 filters", nets.lenet5, _by_l1(ssl_filters)),
     Case(
         "LeNet-5",
         "SSL: 7 and 14 columns",
@@ -325,19 +263,19 @@ CASES = (
         lambda net: without_columns(net, ssl_columns()),
     ),
     Case("ConvNet", "half", nets.convnet, HALF),
-    Case("VGG-16", "Li et al., A", nets.vgg16_cifar, _pruned_by(li_vgg16)),
+    Case("VGG-16", "Li et al., A", nets.vgg16_cifar, _by_l1(li2017.vgg16_plan)),
     Case("ResNet-20", "half", nets.resnet20, HALF),
     Case(
         "ResNet-56",
         "Li et al., A",
         nets.resnet56,
-        _pruned_by(li_resnet, rates=(0.1, 0.1, 0.1), skipped={16, 20, 38, 54}),
+        _by_l1(li2017.resnet_plan, rates=(0.1, 0.1, 0.1), skipped={16, 20, 38, 54}),
     ),
     Case(
         "ResNet-56",
         "Li et al., B",
         nets.resnet56,
-        _pruned_by(li_resnet, rates=(0.6, 0.3, 0.1), skipped={16, 18, 20, 34, 38, 54}),
+        _by_l1(li2017.resnet_plan, rates=(0.6, 0.3, 0.1), skipped={16, 18, 20, 34, 38, 54}),
     ),
     Case("ResNet-56", "half", nets.resnet56, HALF),
     Case("MobileNet, 96 px", "half", partial(nets.mobilenet, resolution=96), HALF),

@@ -9,6 +9,8 @@ a row, at its end.
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +25,7 @@ from sparsecourse.experiments.han2015 import new
 from sparsecourse.experiments.specification import Experiment, Rows
 from sparsecourse.nets import vgg16_cifar
 from sparsecourse.pruning import criteria
+from sparsecourse.pruning.criteria import Scores
 from sparsecourse.pruning.graph import Graph, trace
 from sparsecourse.pruning.selection import Plan, select
 from sparsecourse.pruning.surgery import compact
@@ -75,13 +78,15 @@ SHORT = Settings(
 )
 
 
-def published_plan(graph: Graph) -> Plan:
-    """Keep in each layer as many filters as the paper does, those of the largest l1 norm.
+def vgg16_plan(graph: Graph, scores: Scores) -> Plan:
+    """Keep in each layer as many filters as the paper does.
 
     Parameters
     ----------
     graph : Graph
         Of `vgg16_cifar`.
+    scores : mapping of str to Tensor
+        Which ones: those of the highest scores.
 
     Returns
     -------
@@ -93,7 +98,49 @@ def published_plan(graph: Graph) -> Plan:
     """
     layers = papers.table("li2017_vgg16_layers").frame.iloc[: len(graph.layers)]
     shares = dict(zip(graph.layers, layers["maps_pruned"] / layers["maps"], strict=True))
-    return select(graph, criteria.l1(graph), shares, by="filters", scope="layer")
+    return select(graph, scores, shares, by="filters", scope="layer")
+
+
+def resnet_plan(
+    graph: Graph,
+    scores: Scores,
+    rates: Sequence[float],
+    skipped: Collection[int] = (),
+    convolution: str = "conv1",
+) -> Plan:
+    """Remove a share of the filters of one convolution in each block, rounded up.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of a residual network of `nets`.
+    scores : mapping of str to Tensor
+        The lowest go.
+    rates : sequence of float, 0 to 1
+        The share to remove for each stage; stages without one stay.
+    skipped : collection of int
+        Blocks that stay, by the number of their first convolution. That of the network is 1, and
+        those of its blocks are 2, 4, 6, ...
+    convolution : str
+        "conv1" or "conv2".
+
+    Returns
+    -------
+    plan : Plan
+
+    References
+    ----------
+    Li et al., ICLR 2017, section 4.2. It does not say how numbers are rounded.
+    """
+    blocks = [name for name in graph.layers if name.endswith(f".{convolution}")]
+    keep = {}
+    for i, name in enumerate(blocks):
+        stage = int(name.removeprefix("stage").partition(".")[0]) - 1
+        if 2 + 2 * i in skipped or stage >= len(rates):
+            continue
+        n = len(graph.layers[name].groups)
+        keep[name] = 1 - math.ceil(round(rates[stage] * n, 6)) / n  # 0.3 * 10 is not quite 3
+    return select(graph, scores, keep, by="filters", scope="layer")
 
 
 def new_weights(model: nn.Module, seed: int) -> nn.Module:
@@ -142,7 +189,7 @@ def _vgg16(settings: Settings, seed: int, device: torch.device) -> Rows:
 
     dense = trained(new(vgg16_cifar, seed), settings.dense_epochs, settings.learning_rate, seed)
     graph = trace(dense, torch.zeros(1, *dense.input_shape))
-    pruned = compact(graph, published_plan(graph))
+    pruned = compact(graph, vgg16_plan(graph, criteria.l1(graph)))
     epochs = settings.dense_epochs + settings.retraining_epochs
     models = {
         "VGG-16": dense,

@@ -12,7 +12,9 @@ from sparsecourse import costs, nets, papers
 from sparsecourse.bench import networks
 from sparsecourse.cli import main
 from sparsecourse.nets.chain import network
+from sparsecourse.pruning import criteria
 from sparsecourse.pruning.graph import trace
+from sparsecourse.pruning.selection import select
 from sparsecourse.timing.measuring import Measurement
 
 BY_NAME = {(case.network, case.plan): case for case in networks.CASES}
@@ -115,7 +117,10 @@ def test_masks_zero_what_layers_read_and_leave_the_network_itself_alone():
         net.conv.bias[1] = 5  # and would be seen if it did not
     before = {name: value.clone() for name, value in net.state_dict().items()}
     masked, small = networks.without_filters(
-        net, lambda graph: networks.within(graph, keep={"conv": 2 / 3}, by="filters", scope="layer")
+        net,
+        lambda graph: select(
+            graph, criteria.l1(graph), {"conv": 2 / 3}, by="filters", scope="layer"
+        ),
     )
     X = torch.randn(5, 1, 4, 4)
     with torch.no_grad():

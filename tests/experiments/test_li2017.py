@@ -11,6 +11,7 @@ from sparsecourse import nets, papers
 from sparsecourse.experiments import cifar, li2017
 from sparsecourse.experiments.han2015 import new
 from sparsecourse.papers.published import printed
+from sparsecourse.pruning import criteria
 from sparsecourse.pruning.graph import trace
 from sparsecourse.training import error, fit
 from tests.experiments.few_images import few_images
@@ -24,7 +25,8 @@ LEFT = {  # layers that lose filters, with what the paper leaves
 
 def test_each_layer_keeps_the_filters_of_largest_l1_norm_as_many_as_in_the_paper():
     net = new(nets.vgg16_cifar, seed=0)
-    plan = li2017.published_plan(trace(net, torch.zeros(1, 3, 32, 32)))
+    graph = trace(net, torch.zeros(1, 3, 32, 32))
+    plan = li2017.vgg16_plan(graph, criteria.l1(graph))
     assert {name: len(kept) for name, kept in plan.kept.items()} == LEFT
     for name, kept in plan.kept.items():
         weight = net.get_submodule(name).weight.detach().numpy()
