@@ -9,8 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sparsecourse.cli import environment
+
+if TYPE_CHECKING:
+    from sparsecourse.experiments.record import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,10 +71,7 @@ def run_one(arguments: argparse.Namespace) -> int:
             print(record.origin, flush=True)
             for row in record.rows:
                 figures = next(s["rows"][row] for s in record.seeds.values() if row in s["rows"])
-                told = ", ".join(
-                    f"{figure} {record.mean(row, figure):.4g} ± {record.deviation(row, figure):.2g}"
-                    for figure in figures
-                )
+                told = ", ".join(_told(record, row, figure) for figure in figures)
                 print(f"    {row}: {told}", flush=True)
         if record is None:
             print("All of these seeds are recorded.")
@@ -78,3 +79,10 @@ def run_one(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _told(record: Record, row: str, figure: str) -> str:
+    mean = f"{figure} {record.mean(row, figure):.4g}"
+    if len(record.values(row, figure)) == 1:
+        return mean
+    return f"{mean} ± {record.deviation(row, figure):.2g}"
