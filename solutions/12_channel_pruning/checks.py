@@ -935,13 +935,9 @@ def draw_costs(rng):
 
 def linear_layer_behind_a_flatten(rng):
     """A kernel as large as the image, at one place."""
-    return {
-        "before": np.array([50, 20, 5, 5]),
-        "layer": np.array([500, 50, 4, 4]),
-        "places_before": 64,
-        "places": 1,
-        "n_kept": int(rng.integers(10, 40)),
-    }
+    before, layer = np.array([50, 20, 5, 5]), np.array([500, 50, 4, 4])
+    places = {"places_before": 64, "places": 1}
+    return {"before": before, "layer": layer, **places, "n_kept": int(rng.integers(10, 40))}
 
 
 def draw_gradient(rng, shape=None, n_samples=None, n_chosen=None):

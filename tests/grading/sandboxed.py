@@ -34,14 +34,14 @@ def why_no_sandbox() -> str | None:
     return None
 
 
-def told(body: str, **about) -> str:
+def told(body: str, seconds: float = SECONDS, **about) -> str:
     """What the body of a function, run inside, returns as text."""
     probe = f"def probe(x):\n{indent(body.strip(), '    ')}"
     ask = (
         "import numpy\ndef ask(x):\n"
         "    return numpy.frombuffer(str(probe(x)).encode()[:10**5], numpy.uint8)"
     )
-    answers = scoring.answer(scoring.Job([probe, ask], {"ask": [{"x": 1}]}, SECONDS, **about))
+    answers = scoring.answer(scoring.Job([probe, ask], {"ask": [{"x": 1}]}, seconds, **about))
     answer = answers.returned.get("ask", {}).get(0)
     assert answer is not None, answers
     assert answer.value is not None, answers
