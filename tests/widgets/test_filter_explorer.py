@@ -163,6 +163,7 @@ def test_button_measures_the_network_shown_at_both_batches(explorer, monkeypatch
     measured = []
 
     def measure_in_turn(calls, **settings):
+        assert [call.func for call in calls] == [explorer.dense, explorer.state.model]
         measured.append([call().shape for call in calls])
         times = [Measurement((seconds,), 1, 1, "CPU", True) for seconds in (3.0, 2.0)]
         assert settings["threads"] == 1
